@@ -1,0 +1,153 @@
+use std::time::Duration;
+
+use crate::{Space, Timestamp, TrackId};
+
+/// A job's number in its queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobId(pub i64);
+
+/// Names one claim of one job. A settlement with an older token is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LeaseToken(pub i64);
+
+/// How often a job has been tried and may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempts {
+    /// Claims that ended in a retry, this one not counted.
+    pub made: u32,
+    /// After so many the job is discarded.
+    pub allowed: u32,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum JobKind {
+    /// Make a track's vector in a space.
+    EmbedTrack,
+}
+
+impl JobKind {
+    /// The name it has in the queue and on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::EmbedTrack => "embed_track",
+        }
+    }
+}
+
+/// What goes first; 0 is the highest, as Celery on Redis counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// A person just touched this track and waits.
+    Interactive,
+    /// Created or updated by a program.
+    Normal,
+    /// Part of a scan or an import.
+    Bulk,
+    /// Found by the reconciler.
+    Background,
+}
+
+impl Priority {
+    /// Its number: 0, 3, 6, 9.
+    pub fn level(self) -> i64 {
+        match self {
+            Self::Interactive => 0,
+            Self::Normal => 3,
+            Self::Bulk => 6,
+            Self::Background => 9,
+        }
+    }
+}
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum JobState {
+    /// Waits to be claimed, perhaps until a moment in the future.
+    Available,
+    /// Claimed, with a lease that runs.
+    Running,
+    /// Given up, with its reason; a person can retry it.
+    Discarded,
+}
+
+impl JobState {
+    /// The name it has in the queue and on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Available => "available",
+            Self::Running => "running",
+            Self::Discarded => "discarded",
+        }
+    }
+
+    /// Reads what [`JobState::name`] writes.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Available, Self::Running, Self::Discarded].into_iter().find(|state| state.name() == name)
+    }
+}
+
+/// One thing to do: data only.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    /// Its number.
+    pub id: JobId,
+    /// What is to be done.
+    pub kind: JobKind,
+    /// For which track.
+    pub track_id: TrackId,
+    /// In which space.
+    pub space: Space,
+    /// How often it was tried.
+    pub attempts: Attempts,
+}
+
+/// A claimed job: whoever holds it has until the lease ends to settle it or to ask for more time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lease {
+    /// What is to be done.
+    pub job: Job,
+    /// Proof of this claim.
+    pub token: LeaseToken,
+    /// When another may claim the job.
+    pub expires_at: Timestamp,
+}
+
+/// Why a job did not succeed, and so what becomes of it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Setback {
+    /// Failed, may succeed next time: spends an attempt.
+    Retry {
+        /// How long to wait.
+        delay: Duration,
+        /// What went wrong.
+        reason: String,
+    },
+    /// A service is away: spends no attempt.
+    Snooze {
+        /// How long to wait.
+        delay: Duration,
+        /// Which service, and why.
+        reason: String,
+    },
+    /// Will never succeed: kept with its reason.
+    Discard {
+        /// What is wrong with the track.
+        reason: String,
+    },
+}
+
+/// A job as a person sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobSummary {
+    /// What is to be done, for whom.
+    pub job: Job,
+    /// Where it stands.
+    pub state: JobState,
+    /// Its priority's number.
+    pub priority: i64,
+    /// When it may be claimed.
+    pub run_at: Timestamp,
+    /// Why it waits or was given up.
+    pub reason: Option<String>,
+}

@@ -1,0 +1,33 @@
+//! The words of SoniqueBay: tracks, vectors, spaces, jobs, filters, and the ports that its parts talk through.
+//!
+//! Nothing here does IO or knows an async runtime. Every other crate depends on this one and on few others.
+
+mod clock;
+mod fact;
+mod filter;
+mod fold;
+mod hash;
+mod job;
+mod key;
+mod patch;
+mod ports;
+mod space;
+mod track;
+mod vector;
+
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use fact::Facts;
+pub use filter::{Filter, Range};
+pub use fold::fold;
+pub use hash::{ContentHash, MetadataHash};
+pub use job::{Attempts, Job, JobId, JobKind, JobState, JobSummary, Lease, LeaseToken, Priority, Setback};
+pub use key::{Key, Mode, PitchClass};
+pub use patch::{Change, FieldError, TrackPatch, bounds};
+pub use ports::{
+    Applied, Catalog, CatalogCounts, EmbedError, Embedder, FileState, Hit, JobCounts, JobQueue, Outcome, Progress,
+    Purpose, SettledJob, Settlement, SpaceCoverage, StoreError, StoredVector, Target, TextHit, TrackState, TrackWrite,
+    VectorChange, VectorIndex, VectorStore, VectorWrite, Vectorizer, WriteMode,
+};
+pub use space::{Space, SpaceError};
+pub use track::{Features, Identity, Track, TrackFields, TrackId};
+pub use vector::{Vector, VectorError, cosine, dot};

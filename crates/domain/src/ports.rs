@@ -1,0 +1,447 @@
+//! The seams between the parts. Each trait has at least two real implementations or stands for a remote service.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::{
+    ContentHash, Facts, FieldError, Filter, JobId, JobState, JobSummary, Lease, MetadataHash, Priority, Setback, Space,
+    Timestamp, Track, TrackFields, TrackId, TrackPatch, Vector,
+};
+
+/// Why a store did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk, the file or the server does not let us.
+    #[error("the database cannot be used: {0}")]
+    Unavailable(String),
+    /// More is asked at once than is done: come back later.
+    #[error("the database is busy; try again in a moment")]
+    Overloaded,
+    /// A newer SoniqueBay wrote this database.
+    #[error("the database has format {found}, this version knows up to {supported}: use the newer SoniqueBay")]
+    Newer {
+        /// The format found.
+        found: i64,
+        /// The newest one known here.
+        supported: i64,
+    },
+    /// A stored value cannot be read.
+    #[error("{table} {row}: {column} cannot be read")]
+    Corrupt {
+        /// Where it lies.
+        table: &'static str,
+        /// Which row.
+        row: String,
+        /// Which column.
+        column: &'static str,
+    },
+    /// The track is not in the catalogue.
+    #[error("there is no track {0}")]
+    NoTrack(TrackId),
+}
+
+/// Which track a write is about.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// This one, which must exist.
+    Existing {
+        /// Which track.
+        id: TrackId,
+        /// The version it must still have, if the writer asked for that.
+        version: Option<i64>,
+    },
+    /// The one recognised by, in this order: the caller's id; path; MusicBrainz id or ISRC; folded artist, title, album
+    /// and duration within 2 s. A new one where none is.
+    Recognised {
+        /// The caller's id.
+        id: Option<TrackId>,
+    },
+    /// The one whose file this is. A new one where none is: two copies of a song are two tracks.
+    File,
+}
+
+/// What becomes of the fields that a patch does not name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteMode {
+    /// They stay.
+    Merge,
+    /// They are unknown now.
+    Replace,
+}
+
+/// One track to create or change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrackWrite {
+    /// Which one.
+    pub target: Target,
+    /// How the patch meets what is there.
+    pub mode: WriteMode,
+    /// What is said of it.
+    pub patch: TrackPatch,
+    /// How soon its vector is wanted.
+    pub priority: Priority,
+}
+
+/// What a write came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A new track.
+    Created,
+    /// A known track, changed.
+    Updated,
+    /// A known track that already was so: no row was touched.
+    Unchanged,
+}
+
+/// What became of one write in a batch. One refused write does not hold the others back.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Applied {
+    /// Written, or already so.
+    Done {
+        /// Which track.
+        id: TrackId,
+        /// What it came to.
+        outcome: Outcome,
+    },
+    /// The fields are not acceptable.
+    Refused(FieldError),
+    /// [`Target::Existing`] names no track.
+    Missing(TrackId),
+    /// The track has another version by now.
+    Outdated {
+        /// Which track.
+        id: TrackId,
+        /// The version it has.
+        version: i64,
+    },
+}
+
+/// A file as the catalogue remembers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileState {
+    /// The track it holds.
+    pub id: TrackId,
+    /// Its path.
+    pub path: String,
+    /// Bytes.
+    pub size: Option<i64>,
+    /// Nanoseconds since the epoch.
+    pub mtime: Option<i64>,
+}
+
+/// A track found by the words in its names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TextHit {
+    /// Which one.
+    pub id: TrackId,
+    /// 0–1, higher is better; comparable within one answer only.
+    pub score: f32,
+}
+
+/// How far a track's vector in a space is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TrackState {
+    /// A job waits or runs.
+    Pending,
+    /// The vector is there and made from what the track is now.
+    Ready,
+    /// There is a vector, made from what the track was.
+    Stale,
+    /// Given up.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// How much the catalogue holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CatalogCounts {
+    /// Tracks.
+    pub tracks: u64,
+    /// Different artists, folded.
+    pub artists: u64,
+}
+
+/// Tracks: the truth that vectors follow.
+#[async_trait]
+pub trait Catalog: Send + Sync {
+    /// Writes tracks and, in the same transaction, a job for each one whose vectors are to be made anew.
+    /// One answer a write, in order.
+    async fn apply(&self, writes: Vec<TrackWrite>) -> Result<Vec<Applied>, StoreError>;
+
+    /// Removes tracks with their vectors and jobs; how many were there.
+    async fn remove(&self, ids: Vec<TrackId>) -> Result<usize, StoreError>;
+
+    /// The tracks that exist among `ids`, in no order.
+    async fn tracks(&self, ids: Vec<TrackId>) -> Result<Vec<Track>, StoreError>;
+
+    /// Up to `limit` tracks with ids above `after`, by id, of which the first `skip` are left out.
+    async fn page(&self, after: i64, skip: usize, limit: usize) -> Result<Vec<Track>, StoreError>;
+
+    /// Tracks whose title, artist and album hold these words, best first; forgiving of typing.
+    async fn find_text(&self, words: String, limit: usize) -> Result<Vec<TextHit>, StoreError>;
+
+    /// Every file below `folder` that a track is known for.
+    async fn files_below(&self, folder: String) -> Result<Vec<FileState>, StoreError>;
+
+    /// Tracks without a file that these fields describe, by MusicBrainz id or ISRC, or folded names and duration.
+    async fn without_file(&self, fields: TrackFields) -> Result<Option<TrackId>, StoreError>;
+
+    /// How much there is.
+    async fn counts(&self) -> Result<CatalogCounts, StoreError>;
+}
+
+/// A vector to store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VectorWrite {
+    /// Whose.
+    pub track_id: TrackId,
+    /// In which space.
+    pub space: Space,
+    /// The numbers, of the space's length.
+    pub vector: Vector,
+    /// What it was made from; `None` means the track as it stands.
+    pub content_hash: Option<ContentHash>,
+}
+
+/// A vector as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredVector {
+    /// Whose.
+    pub track_id: TrackId,
+    /// In which space.
+    pub space: Space,
+    /// The numbers.
+    pub vector: Vector,
+    /// What it was made from.
+    pub content_hash: ContentHash,
+    /// The filter data that lies beside it.
+    pub metadata_hash: MetadataHash,
+    /// When it was made.
+    pub updated_at: Timestamp,
+}
+
+/// One step of the change log: the vector now, or `None` where it is gone.
+#[derive(Clone, Debug)]
+pub struct VectorChange {
+    /// Grows with each change.
+    pub sequence: i64,
+    /// Whose.
+    pub track_id: TrackId,
+    /// The numbers and what filters ask of the track, or nothing.
+    pub now: Option<(Vector, Facts)>,
+}
+
+/// How full a space is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpaceCoverage {
+    /// Which space.
+    pub space: Space,
+    /// Whether jobs fill it.
+    pub wanted: bool,
+    /// Vectors made from what their tracks are now.
+    pub ready: u64,
+    /// Vectors made from what their tracks were.
+    pub stale: u64,
+}
+
+/// Vectors by track and space.
+#[async_trait]
+pub trait VectorStore: Send + Sync {
+    /// Creates or replaces vectors, all or none.
+    ///
+    /// # Errors
+    /// [`StoreError::NoTrack`] for the first track that is not in the catalogue.
+    async fn put(&self, writes: Vec<VectorWrite>) -> Result<(), StoreError>;
+
+    /// The vectors of these tracks in a space.
+    async fn vectors(&self, space: &Space, ids: Vec<TrackId>) -> Result<Vec<StoredVector>, StoreError>;
+
+    /// Up to `limit` vectors of a space with track ids above `after`, of which the first `skip` are left out.
+    async fn vector_page(
+        &self,
+        space: &Space,
+        after: i64,
+        skip: usize,
+        limit: usize,
+    ) -> Result<Vec<StoredVector>, StoreError>;
+
+    /// Removes a track's vector; whether there was one.
+    async fn remove_vector(&self, space: &Space, id: TrackId) -> Result<bool, StoreError>;
+
+    /// All spaces that hold vectors or are wanted.
+    async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError>;
+
+    /// How far each of these tracks is in a space. Unknown tracks are left out.
+    async fn states(&self, space: &Space, ids: Vec<TrackId>) -> Result<Vec<(TrackId, TrackState)>, StoreError>;
+
+    /// Up to `limit` changes after `sequence` in a space, oldest first.
+    async fn changes(&self, space: &Space, sequence: i64, limit: usize) -> Result<Vec<VectorChange>, StoreError>;
+}
+
+/// A track near a query.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hit {
+    /// Which one.
+    pub track_id: TrackId,
+    /// Cosine similarity, −1 to 1.
+    pub score: f32,
+}
+
+/// Nearest neighbours under exact filters, in any space that holds vectors.
+///
+/// Guarantees, held by one contract suite: exactly `k` hits when `k` tracks pass the filter; best first, ties by id;
+/// `max_per_artist` keeps the best of each artist; every vector stored before the call is seen.
+#[async_trait]
+pub trait VectorIndex: Send + Sync {
+    /// The `k` tracks that pass `filter` with the highest cosine to `query`. None in a space without vectors or for a
+    /// query of another length than the space's.
+    async fn search(&self, space: &Space, query: &Vector, k: usize, filter: &Filter) -> Result<Vec<Hit>, StoreError>;
+}
+
+/// How a job ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SettledJob {
+    /// The claim that is settled.
+    pub lease: Lease,
+    /// The vector, nothing more to do, or a setback.
+    pub result: Result<Option<VectorWrite>, Setback>,
+}
+
+/// Finishing jobs together with what they made.
+#[async_trait]
+pub trait Settlement: Send + Sync {
+    /// Stores vectors and finishes their jobs in one step. A vector whose track changed meanwhile or is gone is not
+    /// stored; a lease that was lost changes nothing. How many leases still held.
+    async fn settle(&self, jobs: Vec<SettledJob>) -> Result<usize, StoreError>;
+}
+
+/// How many jobs there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JobCounts {
+    /// Claimable now.
+    pub available: u64,
+    /// Waiting for a moment in the future.
+    pub scheduled: u64,
+    /// Claimed.
+    pub running: u64,
+    /// Given up.
+    pub discarded: u64,
+}
+
+/// Work to be done, leased and never lost.
+#[async_trait]
+pub trait JobQueue: Send + Sync {
+    /// Claims up to `limit` jobs for `lease`, by priority and age. Jobs whose lease ran out are claimable again.
+    async fn claim(&self, limit: usize, lease: Duration) -> Result<Vec<Lease>, StoreError>;
+
+    /// Asks for more time; the leases that are still held, with their new ends.
+    async fn extend(&self, leases: Vec<Lease>, by: Duration) -> Result<Vec<Lease>, StoreError>;
+
+    /// Gives jobs back untouched, for instance at shutdown.
+    async fn release(&self, leases: Vec<Lease>) -> Result<(), StoreError>;
+
+    /// When the next job becomes claimable, if one waits.
+    async fn next_run(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Makes jobs for tracks whose vector in a wanted space is missing or stale and that have none; how many.
+    async fn reconcile(&self) -> Result<usize, StoreError>;
+
+    /// Resolves when new work may be there, after `at_most` in any case. A hint: it may come late or for nothing.
+    async fn wait(&self, at_most: Duration);
+
+    /// How many there are.
+    async fn job_counts(&self) -> Result<JobCounts, StoreError>;
+
+    /// Up to `limit` jobs above `after`, by id, of one state or of all.
+    async fn jobs(&self, state: Option<JobState>, after: JobId, limit: usize) -> Result<Vec<JobSummary>, StoreError>;
+
+    /// One job.
+    async fn job(&self, id: JobId) -> Result<Option<JobSummary>, StoreError>;
+
+    /// Makes discarded jobs claimable again, with fresh attempts: one, or all; how many.
+    async fn retry(&self, id: Option<JobId>) -> Result<usize, StoreError>;
+}
+
+/// What a text is embedded for: some models embed queries and documents differently, and queries go first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A track that is stored.
+    Document,
+    /// Words that somebody typed and waits for.
+    Query,
+}
+
+/// Why texts were not embedded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EmbedError {
+    /// The model's files are not there.
+    #[error("the model {model} is not installed; fetch it with `soniquebay model pull`")]
+    ModelMissing {
+        /// Which model.
+        model: String,
+    },
+    /// The service or the engine is away.
+    #[error("the embedding service is not available: {0}")]
+    Unavailable(String),
+    /// More is asked at once than is done.
+    #[error("too many texts wait to be embedded; try again in a moment")]
+    Overloaded,
+    /// This batch cannot be embedded; another may.
+    #[error("the embedding failed: {0}")]
+    Failed(String),
+}
+
+/// Turns texts into unit vectors of one model.
+///
+/// Invariant: one vector a text, in input order, all of `dims()` and of length 1.
+#[async_trait]
+pub trait Embedder: Send + Sync {
+    /// The model, as EMBEDDING_MODEL spells it.
+    fn model(&self) -> &str;
+
+    /// Length of its vectors.
+    fn dims(&self) -> usize;
+
+    /// Whether it can work now. Always so where nothing says otherwise.
+    async fn health(&self) -> Result<(), EmbedError> {
+        Ok(())
+    }
+
+    /// One unit vector a text.
+    async fn embed(&self, texts: Vec<String>, purpose: Purpose) -> Result<Vec<Vec<f32>>, EmbedError>;
+}
+
+/// Makes the vectors of one space, from tracks and from typed words.
+#[async_trait]
+pub trait Vectorizer: Send + Sync {
+    /// The space its vectors lie in.
+    fn space(&self) -> &Space;
+
+    /// How many leading numbers of a vector come from words; the rest are measured numbers.
+    fn text_dims(&self) -> usize;
+
+    /// One vector a track, in order.
+    async fn vectorize(&self, tracks: Vec<TrackFields>) -> Result<Vec<Vector>, EmbedError>;
+
+    /// The vector of typed words.
+    async fn vectorize_query(&self, words: String) -> Result<Vector, EmbedError>;
+
+    /// Whether it can work now.
+    async fn health(&self) -> Result<(), EmbedError>;
+}
+
+/// How far a long operation is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// Which operation: "vectorization", "scan".
+    pub step: &'static str,
+    /// Items done.
+    pub done: u64,
+    /// Items in all.
+    pub total: u64,
+    /// Items a second lately.
+    pub per_second: f64,
+}

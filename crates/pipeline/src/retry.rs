@@ -1,0 +1,75 @@
+use std::time::Duration;
+
+use soniquebay_domain::{EmbedError, Job, Setback};
+
+/// First wait after a failure; doubles with each further one.
+const FIRST_DELAY: Duration = Duration::from_secs(2);
+
+/// No wait is longer.
+const LONGEST_DELAY: Duration = Duration::from_secs(600);
+
+/// How long jobs rest while a service is away.
+const SNOOZE: Duration = Duration::from_secs(10);
+
+/// What becomes of a job whose embedding went wrong.
+pub(crate) fn setback(job: &Job, error: &EmbedError) -> Setback {
+    match error {
+        EmbedError::ModelMissing { .. } | EmbedError::Unavailable(_) | EmbedError::Overloaded => {
+            Setback::Snooze { delay: SNOOZE, reason: error.to_string() }
+        }
+        EmbedError::Failed(reason) if job.attempts.made + 1 >= job.attempts.allowed => {
+            Setback::Discard { reason: format!("{reason} (tried {} times)", job.attempts.allowed) }
+        }
+        EmbedError::Failed(reason) => {
+            Setback::Retry { delay: delay(job.attempts.made, job.id.0), reason: reason.clone() }
+        }
+    }
+}
+
+/// Exponential, with jitter between half and all of it, so that jobs that failed together do not return together.
+fn delay(made: u32, seed: i64) -> Duration {
+    let full = FIRST_DELAY.saturating_mul(1 << made.min(10)).min(LONGEST_DELAY);
+    // SplitMix64's finaliser over the job's number: spread is all that is asked of it.
+    let mut bits = (seed as u64).wrapping_add(u64::from(made)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let share = 0.5 + 0.5 * ((bits >> 11) as f64 / (1u64 << 53) as f64);
+    full.mul_f64(share)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use soniquebay_domain::{Attempts, EmbedError, Job, JobId, JobKind, Setback, Space, TrackId};
+
+    use super::{LONGEST_DELAY, delay, setback};
+
+    fn job(made: u32) -> Job {
+        Job {
+            id: JobId(1),
+            kind: JobKind::EmbedTrack,
+            track_id: TrackId::new(1).unwrap(),
+            space: Space::parse("m/4").unwrap(),
+            attempts: Attempts { made, allowed: 8 },
+        }
+    }
+
+    #[test]
+    fn waits_grow_and_stay_bounded() {
+        for seed in 0..100 {
+            assert!(delay(0, seed) >= Duration::from_secs(1) && delay(0, seed) <= Duration::from_secs(2));
+            assert!(delay(3, seed) > delay(0, seed));
+            assert!(delay(4_000_000_000, seed) <= LONGEST_DELAY);
+        }
+        assert!((0..100).any(|seed| delay(5, seed) != delay(5, 0)), "jitter spreads");
+    }
+
+    #[test]
+    fn a_service_that_is_away_spends_no_attempt() {
+        let away = EmbedError::Unavailable("no route".into());
+        assert!(matches!(setback(&job(7), &away), Setback::Snooze { .. }));
+        let failed = EmbedError::Failed("bad text".into());
+        assert!(matches!(setback(&job(0), &failed), Setback::Retry { .. }));
+        assert!(matches!(setback(&job(7), &failed), Setback::Discard { reason } if reason.contains("bad text")));
+    }
+}

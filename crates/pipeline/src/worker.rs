@@ -1,0 +1,169 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use soniquebay_domain::{Catalog, JobQueue, Lease, Progress, Settlement, StoreError, Vectorizer};
+use tokio_util::sync::CancellationToken;
+
+use crate::execute::execute;
+use crate::progress::Meter;
+
+/// How much a worker does at once.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkerLimits {
+    /// Batches in work side by side: while one is stored, another is embedded.
+    pub concurrency: usize,
+    /// Jobs claimed together.
+    pub batch: usize,
+    /// How long a claim holds without a heartbeat.
+    pub lease: Duration,
+    /// How long a batch may take.
+    pub time_limit: Duration,
+}
+
+impl Default for WorkerLimits {
+    fn default() -> Self {
+        Self { concurrency: 2, batch: 64, lease: Duration::from_secs(60), time_limit: Duration::from_secs(3600) }
+    }
+}
+
+/// Longest sleep of an idle worker: the queue wakes it, this only bounds what a lost wake-up costs.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// Wait after an error of the store or while the model is away.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Turns jobs into stored vectors.
+pub struct Worker {
+    queue: Arc<dyn JobQueue>,
+    settlement: Arc<dyn Settlement>,
+    catalog: Arc<dyn Catalog>,
+    vectorizer: Arc<dyn Vectorizer>,
+    limits: WorkerLimits,
+    meter: Meter,
+    listener: Box<dyn Fn(Progress) + Send + Sync>,
+}
+
+impl Worker {
+    /// A worker over these parts; `listener` hears how far it is, a few times a second.
+    pub fn new(
+        queue: Arc<dyn JobQueue>,
+        settlement: Arc<dyn Settlement>,
+        catalog: Arc<dyn Catalog>,
+        vectorizer: Arc<dyn Vectorizer>,
+        limits: WorkerLimits,
+        listener: impl Fn(Progress) + Send + Sync + 'static,
+    ) -> Self {
+        let listener = Box::new(listener);
+        Self { queue, settlement, catalog, vectorizer, limits, meter: Meter::new(), listener }
+    }
+
+    /// Works until told to stop, then finishes what it holds.
+    pub async fn run(self: &Arc<Self>, stop: &CancellationToken) {
+        self.side_by_side(|worker| {
+            let stop = stop.clone();
+            async move {
+                while !stop.is_cancelled() {
+                    let pause = match worker.step().await {
+                        Ok(Step::Worked) => continue,
+                        Ok(Step::Idle) => worker.idle().await,
+                        Ok(Step::ModelAway) => PAUSE,
+                        Err(error) => {
+                            tracing::warn!(%error, "the queue cannot be worked on; trying again");
+                            PAUSE
+                        }
+                    };
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = worker.queue.wait(pause) => {}
+                    }
+                }
+            }
+        })
+        .await;
+    }
+
+    /// Works until no job is left that can be claimed now, or until told to stop.
+    ///
+    /// # Errors
+    /// Where the store cannot be used.
+    pub async fn drain(self: &Arc<Self>, stop: &CancellationToken) -> Result<(), StoreError> {
+        let results = self
+            .side_by_side(|worker| {
+                let stop = stop.clone();
+                async move {
+                    while !stop.is_cancelled() {
+                        match worker.step().await? {
+                            Step::Worked => {}
+                            Step::Idle | Step::ModelAway => break,
+                        }
+                    }
+                    Ok(())
+                }
+            })
+            .await;
+        results.into_iter().collect()
+    }
+
+    async fn side_by_side<F, T>(self: &Arc<Self>, one: impl Fn(Arc<Self>) -> F) -> Vec<T>
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..self.limits.concurrency.max(1) {
+            tasks.spawn(one(Arc::clone(self)));
+        }
+        tasks.join_all().await
+    }
+
+    async fn idle(&self) -> Duration {
+        // A job that waits for its moment is claimed when it comes.
+        IDLE.min(match self.queue.next_run().await {
+            Ok(Some(_)) => PAUSE,
+            _ => IDLE,
+        })
+    }
+
+    async fn step(&self) -> Result<Step, StoreError> {
+        // Without a model no job is claimed: they keep their place, and no attempt is spent.
+        if let Err(error) = self.vectorizer.health().await {
+            tracing::debug!(%error, "jobs wait");
+            return Ok(Step::ModelAway);
+        }
+        let leases = self.queue.claim(self.limits.batch, self.limits.lease).await?;
+        if leases.is_empty() {
+            return Ok(Step::Idle);
+        }
+        let settled = {
+            let work = execute(&*self.catalog, &*self.vectorizer, self.limits.time_limit, leases.clone());
+            tokio::pin!(work);
+            let mut heartbeat = tokio::time::interval(self.limits.lease / 3);
+            heartbeat.tick().await;
+            loop {
+                tokio::select! {
+                    settled = &mut work => break settled?,
+                    _ = heartbeat.tick() => self.extend(leases.clone()).await,
+                }
+            }
+        };
+        let done = settled.len();
+        self.settlement.settle(settled).await?;
+        if let Some(progress) = self.meter.count(done, &*self.queue).await {
+            (self.listener)(progress);
+        }
+        Ok(Step::Worked)
+    }
+
+    async fn extend(&self, leases: Vec<Lease>) {
+        // A lease that is lost is found out when the job is settled: nothing is stored twice.
+        if let Err(error) = self.queue.extend(leases, self.limits.lease).await {
+            tracing::warn!(%error, "leases could not be extended");
+        }
+    }
+}
+
+enum Step {
+    Worked,
+    Idle,
+    ModelAway,
+}

@@ -1,0 +1,243 @@
+use async_trait::async_trait;
+use rusqlite::types::Value as SqlValue;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use soniquebay_domain::{
+    Applied, Catalog, CatalogCounts, ContentHash, FieldError, FileState, MetadataHash, Outcome, Priority, StoreError,
+    Target, TextHit, Timestamp, Track, TrackFields, TrackId, TrackWrite, WriteMode,
+};
+
+use super::error::SqlError;
+use super::row::{self, TRACK_COLUMNS};
+use super::{SqliteStore, jobs, text};
+
+/// Two recordings of one name are the same track where their lengths differ by no more than this, in seconds.
+const SAME_DURATION: f64 = 2.0;
+
+#[async_trait]
+impl Catalog for SqliteStore {
+    async fn apply(&self, writes: Vec<TrackWrite>) -> Result<Vec<Applied>, StoreError> {
+        let now = self.clock.now();
+        let applied = self
+            .writer
+            .transaction(move |tx| writes.iter().map(|write| apply(tx, write, now)).collect::<Result<Vec<_>, _>>())
+            .await?;
+        self.jobs_written.notify_one();
+        Ok(applied)
+    }
+
+    async fn remove(&self, ids: Vec<TrackId>) -> Result<usize, StoreError> {
+        self.writer
+            .transaction(move |tx| {
+                let mut statement = tx.prepare_cached("DELETE FROM tracks WHERE id = ?1")?;
+                let mut removed = 0;
+                for id in ids {
+                    removed += statement.execute([id.get()])?;
+                }
+                Ok(removed)
+            })
+            .await
+    }
+
+    async fn tracks(&self, ids: Vec<TrackId>) -> Result<Vec<Track>, StoreError> {
+        self.readers.read(move |conn| by_ids(conn, &ids)).await
+    }
+
+    async fn page(&self, after: i64, skip: usize, limit: usize) -> Result<Vec<Track>, StoreError> {
+        self.readers
+            .read(move |conn| {
+                let mut statement = conn.prepare_cached(&format!(
+                    "SELECT {TRACK_COLUMNS} FROM tracks WHERE id > ?1 ORDER BY id LIMIT ?2 OFFSET ?3"
+                ))?;
+                let mut rows = statement.query(params![after, limit, skip])?;
+                collect(&mut rows, row::track)
+            })
+            .await
+    }
+
+    async fn find_text(&self, words: String, limit: usize) -> Result<Vec<TextHit>, StoreError> {
+        self.readers.read(move |conn| text::find(conn, &words, limit)).await
+    }
+
+    async fn files_below(&self, folder: String) -> Result<Vec<FileState>, StoreError> {
+        self.readers
+            .read(move |conn| {
+                // "/" sorts right before "0": the paths below a folder are one stretch of the index.
+                let folder = folder.trim_end_matches('/');
+                let mut statement = conn.prepare_cached(
+                    "SELECT id, path, file_size, file_mtime FROM tracks WHERE path >= ?1 AND path < ?2 ORDER BY path",
+                )?;
+                let mut rows = statement.query([format!("{folder}/"), format!("{folder}0")])?;
+                collect(&mut rows, |row| {
+                    Ok(FileState {
+                        id: row::track_id(row.get(0)?)?,
+                        path: row.get(1)?,
+                        size: row.get(2)?,
+                        mtime: row.get(3)?,
+                    })
+                })
+            })
+            .await
+    }
+
+    async fn without_file(&self, fields: TrackFields) -> Result<Option<TrackId>, StoreError> {
+        self.readers.read(move |conn| recognise_by_name(conn, &fields, "path IS NULL")).await
+    }
+
+    async fn counts(&self) -> Result<CatalogCounts, StoreError> {
+        self.readers
+            .read(|conn| {
+                Ok(conn.query_row(
+                    "SELECT count(*), count(DISTINCT nullif(artist_folded, '')) FROM tracks",
+                    [],
+                    |row| Ok(CatalogCounts { tracks: row.get(0)?, artists: row.get(1)? }),
+                )?)
+            })
+            .await
+    }
+}
+
+/// Reads all rows by `read`.
+pub(super) fn collect<T>(
+    rows: &mut rusqlite::Rows<'_>,
+    read: impl Fn(&rusqlite::Row<'_>) -> Result<T, SqlError>,
+) -> Result<Vec<T>, SqlError> {
+    let mut items = Vec::new();
+    while let Some(row) = rows.next()? {
+        items.push(read(row)?);
+    }
+    Ok(items)
+}
+
+/// The ids as a value that `rarray(?)` takes.
+pub(super) fn id_array(ids: &[TrackId]) -> std::rc::Rc<Vec<SqlValue>> {
+    std::rc::Rc::new(ids.iter().map(|id| SqlValue::Integer(id.get())).collect())
+}
+
+fn by_ids(conn: &Connection, ids: &[TrackId]) -> Result<Vec<Track>, SqlError> {
+    let mut statement =
+        conn.prepare_cached(&format!("SELECT {TRACK_COLUMNS} FROM tracks WHERE id IN (SELECT value FROM rarray(?1))"))?;
+    let mut rows = statement.query([id_array(ids)])?;
+    collect(&mut rows, row::track)
+}
+
+fn by_id(conn: &Connection, id: TrackId) -> Result<Option<Track>, SqlError> {
+    Ok(by_ids(conn, &[id])?.pop())
+}
+
+fn apply(tx: &Transaction<'_>, write: &TrackWrite, now: Timestamp) -> Result<Applied, SqlError> {
+    let patch = &write.patch;
+    // What the writer says of the track, for recognising it; a patch that lacks a title may still name a known track.
+    let described = patch.apply(&TrackFields::default());
+    let known = match &write.target {
+        Target::Existing { id, version } => {
+            let Some(track) = by_id(tx, *id)? else { return Ok(Applied::Missing(*id)) };
+            if version.is_some_and(|version| version != track.version) {
+                return Ok(Applied::Outdated { id: *id, version: track.version });
+            }
+            Some(track)
+        }
+        Target::Recognised { id } => {
+            let found = match id {
+                Some(id) => by_id(tx, *id)?.map(|track| track.id),
+                None => described.as_ref().map_or(Ok(None), |fields| recognise(tx, fields))?,
+            };
+            found.map_or(Ok(None), |id| by_id(tx, id))?
+        }
+        Target::File => match described.as_ref().ok().and_then(|fields| fields.identity.path.as_deref()) {
+            Some(path) => by_path(tx, path)?.map_or(Ok(None), |id| by_id(tx, id))?,
+            None => return Ok(Applied::Refused(FieldError::new("path", "missing: a file has a path"))),
+        },
+    };
+    let before = match (&known, write.mode) {
+        (Some(track), WriteMode::Merge) => track.fields.clone(),
+        _ => TrackFields::default(),
+    };
+    let after = match patch.apply(&before) {
+        Ok(fields) => fields,
+        Err(error) => return Ok(Applied::Refused(error)),
+    };
+    if let Some(path) = &after.identity.path
+        && let Some(owner) = by_path(tx, path)?
+        && known.as_ref().is_none_or(|track| track.id != owner)
+    {
+        return Ok(Applied::Refused(FieldError::new("path", format!("is the file of track {owner} already"))));
+    }
+    if let Some(track) = &known
+        && track.fields == after
+    {
+        return Ok(Applied::Done { id: track.id, outcome: Outcome::Unchanged });
+    }
+    let wanted_id = match &write.target {
+        Target::Recognised { id } => *id,
+        _ => None,
+    };
+    let (content, metadata) = (ContentHash::of(&after), MetadataHash::of(&after));
+    let id = row::write_track(tx, known.as_ref().map(|track| track.id).or(wanted_id), &after, (&content, &metadata), now)?;
+    if known.as_ref().is_none_or(|track| track.content_hash != content) {
+        enqueue(tx, id, write.priority, now)?;
+    }
+    let outcome = if known.is_some() { Outcome::Updated } else { Outcome::Created };
+    Ok(Applied::Done { id, outcome })
+}
+
+fn enqueue(tx: &Transaction<'_>, id: TrackId, priority: Priority, now: Timestamp) -> Result<(), SqlError> {
+    for space in super::spaces::wanted_names(tx)? {
+        jobs::enqueue(tx, id, &space, priority, now)?;
+    }
+    Ok(())
+}
+
+fn by_path(conn: &Connection, path: &str) -> Result<Option<TrackId>, SqlError> {
+    first(conn, "SELECT id FROM tracks WHERE path = ?1", path)
+}
+
+fn first(conn: &Connection, sql: &str, value: &str) -> Result<Option<TrackId>, SqlError> {
+    let id: Option<i64> = conn.prepare_cached(sql)?.query_row([value], |row| row.get(0)).optional()?;
+    id.map(row::track_id).transpose()
+}
+
+/// The track that these fields describe: by path, MusicBrainz id or ISRC, or folded names and duration.
+fn recognise(conn: &Connection, fields: &TrackFields) -> Result<Option<TrackId>, SqlError> {
+    if let Some(path) = &fields.identity.path
+        && let Some(id) = by_path(conn, path)?
+    {
+        return Ok(Some(id));
+    }
+    // Another path is another copy of the recording, and a track of its own.
+    let condition = if fields.identity.path.is_some() { "path IS NULL" } else { "TRUE" };
+    recognise_by_name(conn, fields, condition)
+}
+
+fn recognise_by_name(
+    conn: &Connection,
+    fields: &TrackFields,
+    condition: &'static str,
+) -> Result<Option<TrackId>, SqlError> {
+    for (column, value) in [("musicbrainz_id", &fields.identity.musicbrainz_id), ("isrc", &fields.identity.isrc)] {
+        if let Some(value) = value {
+            let sql = format!("SELECT id FROM tracks WHERE {column} = ?1 AND {condition} ORDER BY id LIMIT 1");
+            if let Some(id) = first(conn, &sql, value)? {
+                return Ok(Some(id));
+            }
+        }
+    }
+    let sql = format!(
+        "SELECT id FROM tracks WHERE name_folded = ?1 AND {condition} \
+         AND (?2 IS NULL OR duration IS NULL OR abs(duration - ?2) <= ?3) \
+         AND (?4 IS NULL OR musicbrainz_id IS NULL) AND (?5 IS NULL OR isrc IS NULL) ORDER BY id LIMIT 1"
+    );
+    let id: Option<i64> = conn
+        .prepare_cached(&sql)?
+        .query_row(
+            params![
+                row::name_folded(fields),
+                fields.duration,
+                SAME_DURATION,
+                fields.identity.musicbrainz_id,
+                fields.identity.isrc
+            ],
+            |row| row.get(0),
+        )
+        .optional()?;
+    id.map(row::track_id).transpose()
+}

@@ -1,0 +1,39 @@
+use rusqlite::{Connection, TransactionBehavior};
+use soniquebay_domain::StoreError;
+
+use super::error::SqlError;
+
+/// Each step brings the file from its index to the next format. Steps are never changed once released.
+const STEPS: &[&str] = &[include_str!("../../migrations/sqlite/0001_library.sql")];
+
+/// "Sbay", in the place where SQLite files say whose they are.
+const APPLICATION_ID: i64 = 0x5362_6179;
+
+/// Brings the file to the newest format. Several processes may try at once: the write lock lets one through.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    steps(connection).map_err(StoreError::from)
+}
+
+fn steps(connection: &mut Connection) -> Result<(), SqlError> {
+    let supported = STEPS.len() as i64;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let owner: i64 = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if tables > 0 && owner != APPLICATION_ID {
+        let reason = "the file is another program's database: choose another data folder";
+        return Err(StoreError::Unavailable(reason.into()).into());
+    }
+    if found > supported {
+        return Err(StoreError::Newer { found, supported }.into());
+    }
+    for step in STEPS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        transaction.execute_batch(step)?;
+    }
+    if found < supported {
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", supported)?;
+    }
+    transaction.commit()?;
+    Ok(())
+}

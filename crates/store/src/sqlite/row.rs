@@ -1,0 +1,188 @@
+//! Tracks and vectors to and from rows.
+
+use rusqlite::types::{Type, ValueRef};
+use rusqlite::{Row, Transaction, named_params};
+use serde_json::Value;
+use soniquebay_domain::{
+    ContentHash, Facts, Features, Identity, MetadataHash, Mode, PitchClass, StoreError, Timestamp, Track, TrackFields,
+    TrackId, Vector, fold,
+};
+
+use super::error::SqlError;
+
+/// All columns of a track, in the order that [`track`] reads them by name.
+pub(super) const TRACK_COLUMNS: &str = "tracks.id, version, title, artist, album, album_artist, genre, genre_tags, \
+     mood_tags, tags, year, duration, bpm, key, mode, danceability, energy, valence, acousticness, instrumentalness, \
+     loudness, bitrate, path, file_size, file_mtime, musicbrainz_id, isrc, extra, tracks.content_hash, \
+     tracks.metadata_hash, created_at, tracks.updated_at";
+
+fn corrupt(table: &'static str, row: &Row<'_>, column: &'static str) -> SqlError {
+    let row = match row.get_ref("id").or_else(|_| row.get_ref("track_id")) {
+        Ok(ValueRef::Integer(id)) => id.to_string(),
+        _ => "?".into(),
+    };
+    StoreError::Corrupt { table, row, column }.into()
+}
+
+fn list(row: &Row<'_>, column: &'static str) -> Result<Vec<String>, SqlError> {
+    let text: String = row.get(column)?;
+    serde_json::from_str(&text).map_err(|_| corrupt("tracks", row, column))
+}
+
+pub(super) fn track_id(id: i64) -> Result<TrackId, SqlError> {
+    TrackId::new(id)
+        .ok_or_else(|| StoreError::Corrupt { table: "tracks", row: id.to_string(), column: "id" }.into())
+}
+
+pub(super) fn fields(row: &Row<'_>) -> Result<TrackFields, SqlError> {
+    let mode: Option<String> = row.get("mode")?;
+    let key: Option<i64> = row.get("key")?;
+    let extra: String = row.get("extra")?;
+    Ok(TrackFields {
+        title: row.get("title")?,
+        artist: row.get("artist")?,
+        album: row.get("album")?,
+        album_artist: row.get("album_artist")?,
+        genre: row.get("genre")?,
+        genre_tags: list(row, "genre_tags")?,
+        mood_tags: list(row, "mood_tags")?,
+        tags: list(row, "tags")?,
+        year: row.get("year")?,
+        duration: row.get("duration")?,
+        features: Features {
+            bpm: row.get("bpm")?,
+            key: key.map(PitchClass::from_semitones),
+            mode: mode.as_deref().and_then(Mode::parse),
+            danceability: row.get("danceability")?,
+            energy: row.get("energy")?,
+            valence: row.get("valence")?,
+            acousticness: row.get("acousticness")?,
+            instrumentalness: row.get("instrumentalness")?,
+            loudness: row.get("loudness")?,
+        },
+        bitrate: row.get("bitrate")?,
+        identity: Identity {
+            path: row.get("path")?,
+            file_size: row.get("file_size")?,
+            file_mtime: row.get("file_mtime")?,
+            musicbrainz_id: row.get("musicbrainz_id")?,
+            isrc: row.get("isrc")?,
+        },
+        extra: match serde_json::from_str(&extra) {
+            Ok(Value::Object(extra)) => extra,
+            _ => return Err(corrupt("tracks", row, "extra")),
+        },
+    })
+}
+
+pub(super) fn facts(row: &Row<'_>) -> Result<Facts, SqlError> {
+    fields(row).map(|fields| Facts::of(&fields))
+}
+
+pub(super) fn track(row: &Row<'_>) -> Result<Track, SqlError> {
+    let content_hash: String = row.get("content_hash")?;
+    let metadata_hash: String = row.get("metadata_hash")?;
+    Ok(Track {
+        id: track_id(row.get("id")?)?,
+        version: row.get("version")?,
+        fields: fields(row)?,
+        content_hash: ContentHash::parse(&content_hash).ok_or_else(|| corrupt("tracks", row, "content_hash"))?,
+        metadata_hash: MetadataHash::parse(&metadata_hash).ok_or_else(|| corrupt("tracks", row, "metadata_hash"))?,
+        created_at: Timestamp(row.get("created_at")?),
+        updated_at: Timestamp(row.get("updated_at")?),
+    })
+}
+
+/// The numbers of a blob of little-endian float32.
+pub(super) fn vector(row: &Row<'_>) -> Result<Vector, SqlError> {
+    let bytes = match row.get_ref("vector")? {
+        ValueRef::Blob(bytes) if bytes.len() % 4 == 0 => bytes,
+        ValueRef::Blob(_) => return Err(corrupt("track_vectors", row, "vector")),
+        other => return Err(rusqlite::Error::InvalidColumnType(0, "vector".into(), Type::from(other.data_type())).into()),
+    };
+    let values = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    Vector::new(values).map_err(|_| corrupt("track_vectors", row, "vector"))
+}
+
+pub(super) fn blob(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// The names by which the same track is recognised again.
+pub(super) fn name_folded(fields: &TrackFields) -> String {
+    let part = |text: &Option<String>| text.as_deref().map(fold).unwrap_or_default();
+    format!("{}\u{1f}{}\u{1f}{}", part(&fields.artist), part(&fields.title), part(&fields.album))
+}
+
+/// Writes a whole track: a new row where `id` is `None`.
+pub(super) fn write_track(
+    tx: &Transaction<'_>,
+    id: Option<TrackId>,
+    fields: &TrackFields,
+    hashes: (&ContentHash, &MetadataHash),
+    now: Timestamp,
+) -> Result<TrackId, SqlError> {
+    let lists = [&fields.genre_tags, &fields.mood_tags, &fields.tags].map(|list| Value::from(list.clone()).to_string());
+    let mut statement = tx.prepare_cached(
+        "INSERT INTO tracks (id, version, title, artist, album, album_artist, genre, genre_tags, mood_tags, tags, year, \
+             duration, bpm, key, mode, danceability, energy, valence, acousticness, instrumentalness, loudness, bitrate, \
+             path, file_size, file_mtime, musicbrainz_id, isrc, extra, artist_folded, name_folded, content_hash, \
+             metadata_hash, created_at, updated_at) \
+         VALUES (:id, 1, :title, :artist, :album, :album_artist, :genre, :genre_tags, :mood_tags, :tags, :year, \
+             :duration, :bpm, :key, :mode, :danceability, :energy, :valence, :acousticness, :instrumentalness, :loudness, \
+             :bitrate, :path, :file_size, :file_mtime, :musicbrainz_id, :isrc, :extra, :artist_folded, :name_folded, \
+             :content_hash, :metadata_hash, :now, :now) \
+         ON CONFLICT (id) DO UPDATE SET version = version + 1, title = excluded.title, artist = excluded.artist, \
+             album = excluded.album, album_artist = excluded.album_artist, genre = excluded.genre, \
+             genre_tags = excluded.genre_tags, mood_tags = excluded.mood_tags, tags = excluded.tags, \
+             year = excluded.year, duration = excluded.duration, bpm = excluded.bpm, key = excluded.key, \
+             mode = excluded.mode, danceability = excluded.danceability, energy = excluded.energy, \
+             valence = excluded.valence, acousticness = excluded.acousticness, \
+             instrumentalness = excluded.instrumentalness, loudness = excluded.loudness, bitrate = excluded.bitrate, \
+             path = excluded.path, file_size = excluded.file_size, file_mtime = excluded.file_mtime, \
+             musicbrainz_id = excluded.musicbrainz_id, isrc = excluded.isrc, extra = excluded.extra, \
+             artist_folded = excluded.artist_folded, name_folded = excluded.name_folded, \
+             content_hash = excluded.content_hash, metadata_hash = excluded.metadata_hash, \
+             updated_at = excluded.updated_at \
+         RETURNING id",
+    )?;
+    let features = &fields.features;
+    let id: i64 = statement.query_row(
+        named_params! {
+            ":id": id.map(TrackId::get),
+            ":title": fields.title,
+            ":artist": fields.artist,
+            ":album": fields.album,
+            ":album_artist": fields.album_artist,
+            ":genre": fields.genre,
+            ":genre_tags": lists[0],
+            ":mood_tags": lists[1],
+            ":tags": lists[2],
+            ":year": fields.year,
+            ":duration": fields.duration,
+            ":bpm": features.bpm,
+            ":key": features.key.map(PitchClass::semitones),
+            ":mode": features.mode.map(Mode::name),
+            ":danceability": features.danceability,
+            ":energy": features.energy,
+            ":valence": features.valence,
+            ":acousticness": features.acousticness,
+            ":instrumentalness": features.instrumentalness,
+            ":loudness": features.loudness,
+            ":bitrate": fields.bitrate,
+            ":path": fields.identity.path,
+            ":file_size": fields.identity.file_size,
+            ":file_mtime": fields.identity.file_mtime,
+            ":musicbrainz_id": fields.identity.musicbrainz_id,
+            ":isrc": fields.identity.isrc,
+            ":extra": Value::Object(fields.extra.clone()).to_string(),
+            ":artist_folded": fields.artist.as_deref().map(fold).unwrap_or_default(),
+            ":name_folded": name_folded(fields),
+            ":content_hash": hashes.0.as_str(),
+            ":metadata_hash": hashes.1.as_str(),
+            ":now": now.0,
+        },
+        |row| row.get(0),
+    )?;
+    track_id(id)
+}

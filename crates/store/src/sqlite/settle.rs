@@ -1,0 +1,67 @@
+use async_trait::async_trait;
+use rusqlite::{OptionalExtension, Transaction, params};
+use soniquebay_domain::{ContentHash, Lease, Setback, SettledJob, Settlement, StoreError, Timestamp, VectorWrite};
+
+use super::SqliteStore;
+use super::error::SqlError;
+use super::{jobs, vectors};
+
+#[async_trait]
+impl Settlement for SqliteStore {
+    async fn settle(&self, settled: Vec<SettledJob>) -> Result<usize, StoreError> {
+        let now = self.clock.now();
+        self.writer
+            .transaction(move |tx| {
+                let mut held = 0;
+                for job in &settled {
+                    // Checked inside the transaction: another worker may have claimed the job a moment ago.
+                    if !jobs::is_held(tx, &job.lease)? {
+                        continue;
+                    }
+                    held += 1;
+                    match &job.result {
+                        Ok(vector) => finish(tx, &job.lease, vector.as_ref(), now)?,
+                        Err(setback) => set_back(tx, &job.lease, setback, now)?,
+                    }
+                }
+                Ok(held)
+            })
+            .await
+    }
+}
+
+fn finish(tx: &Transaction<'_>, lease: &Lease, vector: Option<&VectorWrite>, now: Timestamp) -> Result<(), SqlError> {
+    if let Some(write) = vector {
+        let mut statement = tx.prepare_cached("SELECT content_hash FROM tracks WHERE id = ?1")?;
+        let current: Option<String> = statement.query_row([write.track_id.get()], |row| row.get(0)).optional()?;
+        // The track changed while we worked: its change made a second job, whose vector is the right one.
+        if current.as_deref() == write.content_hash.as_ref().map(ContentHash::as_str) {
+            vectors::put(tx, write, now)?;
+        }
+    }
+    tx.prepare_cached("DELETE FROM jobs WHERE id = ?1")?.execute([lease.job.id.0])?;
+    Ok(())
+}
+
+fn set_back(tx: &Transaction<'_>, lease: &Lease, setback: &Setback, now: Timestamp) -> Result<(), SqlError> {
+    let (state, attempts, run_at, reason) = match setback {
+        Setback::Retry { delay, reason } => ("available", 1, now.after(*delay), reason),
+        Setback::Snooze { delay, reason } => ("available", 0, now.after(*delay), reason),
+        Setback::Discard { reason } => ("discarded", 1, now, reason),
+    };
+    // A job that waits for the same track replaces this one: it is newer.
+    let superseded = tx
+        .prepare_cached(
+            "DELETE FROM jobs WHERE id = ?1 AND EXISTS (SELECT 1 FROM jobs w WHERE w.track_id = jobs.track_id \
+             AND w.space = jobs.space AND w.kind = jobs.kind AND w.state = 'available')",
+        )?
+        .execute([lease.job.id.0])?;
+    if superseded == 0 {
+        tx.prepare_cached(
+            "UPDATE jobs SET state = ?2, attempts = attempts + ?3, run_at = ?4, reason = ?5, lease_until = NULL \
+             WHERE id = ?1",
+        )?
+        .execute(params![lease.job.id.0, state, attempts, run_at.0, reason])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,83 @@
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use soniquebay_domain::{Space, StoreError};
+
+use super::catalog::collect;
+use super::error::SqlError;
+use super::vec0;
+
+/// Name of the sqlite-vec table of the space that jobs fill and searches use.
+const SERVING_TABLE: &str = "track_vectors_virtual";
+
+fn parse(name: &str) -> Result<Space, SqlError> {
+    Space::parse(name)
+        .map_err(|_| StoreError::Corrupt { table: "spaces", row: name.to_owned(), column: "name" }.into())
+}
+
+pub(super) fn wanted_names(conn: &Connection) -> Result<Vec<String>, SqlError> {
+    let mut statement = conn.prepare_cached("SELECT name FROM spaces WHERE wanted ORDER BY name")?;
+    let mut rows = statement.query([])?;
+    collect(&mut rows, |row| Ok(row.get(0)?))
+}
+
+pub(super) fn wanted(conn: &Connection) -> Result<Vec<Space>, SqlError> {
+    wanted_names(conn)?.iter().map(|name| parse(name)).collect()
+}
+
+/// All known spaces, with whether they are wanted.
+pub(super) fn all(conn: &Connection) -> Result<Vec<(Space, bool)>, SqlError> {
+    let mut statement = conn.prepare_cached("SELECT name, wanted FROM spaces ORDER BY wanted DESC, name")?;
+    let mut rows = statement.query([])?;
+    collect(&mut rows, |row| Ok((parse(&row.get::<_, String>(0)?)?, row.get(1)?)))
+}
+
+/// Name of a space's sqlite-vec table.
+pub(super) fn vec0_table(conn: &Connection, space: &Space) -> Result<Option<String>, SqlError> {
+    let mut statement = conn.prepare_cached("SELECT vec0 FROM spaces WHERE name = ?1")?;
+    Ok(statement.query_row([space.to_string()], |row| row.get(0)).optional()?)
+}
+
+/// Makes a space known, with its index table, so that vectors can be stored in it.
+pub(super) fn ensure(tx: &Transaction<'_>, space: &Space) -> Result<(), SqlError> {
+    if vec0_table(tx, space)?.is_some() {
+        return Ok(());
+    }
+    create(tx, space, &table_beside_serving(space))
+}
+
+/// Two spaces whose names differ in punctuation alone would share it: the column's UNIQUE refuses the second.
+fn table_beside_serving(space: &Space) -> String {
+    let name: String = space.to_string().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    format!("{SERVING_TABLE}_{name}")
+}
+
+fn create(tx: &Transaction<'_>, space: &Space, table: &str) -> Result<(), SqlError> {
+    tx.execute(
+        "INSERT INTO spaces (name, dims, vec0) VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE SET vec0 = excluded.vec0",
+        params![space.to_string(), space.dims(), table],
+    )?;
+    vec0::create(tx, space, table)
+}
+
+/// Makes `space` the only wanted one, and its index the one called `track_vectors_virtual`.
+pub(super) fn want(tx: &Transaction<'_>, space: &Space) -> Result<(), SqlError> {
+    let serving: Option<String> = tx
+        .query_row("SELECT name FROM spaces WHERE vec0 = ?1", [SERVING_TABLE], |row| row.get(0))
+        .optional()?;
+    if serving.as_deref() != Some(space.to_string().as_str()) {
+        // sqlite-vec tables cannot be renamed: the two that change names are built anew from the vectors.
+        if let Some(name) = serving {
+            vec0::drop(tx, SERVING_TABLE)?;
+            tx.execute("UPDATE spaces SET vec0 = 'dropped' WHERE name = ?1", [&name])?;
+            let former = parse(&name)?;
+            create(tx, &former, &table_beside_serving(&former))?;
+        }
+        if let Some(table) = vec0_table(tx, space)? {
+            vec0::drop(tx, &table)?;
+        }
+        create(tx, space, SERVING_TABLE)?;
+    }
+    tx.execute("UPDATE spaces SET wanted = (name = ?1)", [space.to_string()])?;
+    // Jobs of spaces that nobody wants any more would only waste work.
+    tx.execute("DELETE FROM jobs WHERE space <> ?1 AND state <> 'running'", [space.to_string()])?;
+    Ok(())
+}

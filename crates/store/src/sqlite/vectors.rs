@@ -1,0 +1,188 @@
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use soniquebay_domain::{
+    ContentHash, MetadataHash, Space, SpaceCoverage, StoreError, StoredVector, Timestamp, TrackId, TrackState,
+    VectorChange, VectorStore, VectorWrite,
+};
+
+use super::catalog::{collect, id_array};
+use super::error::SqlError;
+use super::row::{self, TRACK_COLUMNS};
+use super::{SqliteStore, spaces};
+
+#[async_trait]
+impl VectorStore for SqliteStore {
+    async fn put(&self, writes: Vec<VectorWrite>) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        self.writer
+            .transaction(move |tx| {
+                for write in &writes {
+                    spaces::ensure(tx, &write.space)?;
+                    if !put(tx, write, now)? {
+                        return Err(StoreError::NoTrack(write.track_id).into());
+                    }
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    async fn vectors(&self, space: &Space, ids: Vec<TrackId>) -> Result<Vec<StoredVector>, StoreError> {
+        let space = space.clone();
+        self.readers
+            .read(move |conn| {
+                let mut statement = conn.prepare_cached(
+                    "SELECT * FROM track_vectors WHERE space = ?1 AND track_id IN (SELECT value FROM rarray(?2))",
+                )?;
+                let mut rows = statement.query(params![space.to_string(), id_array(&ids)])?;
+                collect(&mut rows, |row| stored(row, &space))
+            })
+            .await
+    }
+
+    async fn vector_page(
+        &self,
+        space: &Space,
+        after: i64,
+        skip: usize,
+        limit: usize,
+    ) -> Result<Vec<StoredVector>, StoreError> {
+        let space = space.clone();
+        self.readers
+            .read(move |conn| {
+                let mut statement = conn.prepare_cached(
+                    "SELECT * FROM track_vectors WHERE space = ?1 AND track_id > ?2 ORDER BY track_id LIMIT ?3 OFFSET ?4",
+                )?;
+                let mut rows = statement.query(params![space.to_string(), after, limit, skip])?;
+                collect(&mut rows, |row| stored(row, &space))
+            })
+            .await
+    }
+
+    async fn remove_vector(&self, space: &Space, id: TrackId) -> Result<bool, StoreError> {
+        let space = space.to_string();
+        self.writer
+            .transaction(move |tx| {
+                let removed = tx.execute(
+                    "DELETE FROM track_vectors WHERE space = ?1 AND track_id = ?2",
+                    params![space, id.get()],
+                )?;
+                Ok(removed > 0)
+            })
+            .await
+    }
+
+    async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError> {
+        self.readers
+            .read(|conn| {
+                let mut coverage = Vec::new();
+                for (space, wanted) in spaces::all(conn)? {
+                    let (ready, stale) = conn.query_row(
+                        "SELECT count(*) FILTER (WHERE v.content_hash = t.content_hash), \
+                                count(*) FILTER (WHERE v.content_hash <> t.content_hash) \
+                         FROM track_vectors v JOIN tracks t ON t.id = v.track_id WHERE v.space = ?1",
+                        [space.to_string()],
+                        |row| Ok((row.get(0)?, row.get(1)?)),
+                    )?;
+                    coverage.push(SpaceCoverage { space, wanted, ready, stale });
+                }
+                Ok(coverage)
+            })
+            .await
+    }
+
+    async fn states(&self, space: &Space, ids: Vec<TrackId>) -> Result<Vec<(TrackId, TrackState)>, StoreError> {
+        let space = space.to_string();
+        self.readers.read(move |conn| states(conn, &space, &ids)).await
+    }
+
+    async fn changes(&self, space: &Space, sequence: i64, limit: usize) -> Result<Vec<VectorChange>, StoreError> {
+        let space = space.to_string();
+        self.readers.read(move |conn| changes(conn, &space, sequence, limit)).await
+    }
+}
+
+/// Stores a vector; whether its track is there.
+pub(super) fn put(tx: &Transaction<'_>, write: &VectorWrite, now: Timestamp) -> Result<bool, SqlError> {
+    let rows = tx
+        .prepare_cached(
+            "INSERT INTO track_vectors (track_id, space, vector, content_hash, metadata_hash, metadata, updated_at) \
+             SELECT id, ?2, ?3, coalesce(?4, content_hash), metadata_hash, \
+                    json_object('title', title, 'artist', artist, 'album', album, 'genre', genre, \
+                                'year', year, 'bpm', bpm, 'duration', duration), ?5 \
+             FROM tracks WHERE id = ?1 \
+             ON CONFLICT (track_id, space) DO UPDATE SET vector = excluded.vector, \
+                    content_hash = excluded.content_hash, metadata_hash = excluded.metadata_hash, \
+                    metadata = excluded.metadata, updated_at = excluded.updated_at",
+        )?
+        .execute(params![
+            write.track_id.get(),
+            write.space.to_string(),
+            row::blob(write.vector.as_slice()),
+            write.content_hash.as_ref().map(ContentHash::as_str),
+            now.0
+        ])?;
+    Ok(rows > 0)
+}
+
+fn stored(row: &rusqlite::Row<'_>, space: &Space) -> Result<StoredVector, SqlError> {
+    let track_id = row::track_id(row.get("track_id")?)?;
+    let corrupt = |column| StoreError::Corrupt { table: "track_vectors", row: track_id.to_string(), column };
+    let content_hash: String = row.get("content_hash")?;
+    let metadata_hash: String = row.get("metadata_hash")?;
+    Ok(StoredVector {
+        track_id,
+        space: space.clone(),
+        vector: row::vector(row)?,
+        content_hash: ContentHash::parse(&content_hash).ok_or_else(|| corrupt("content_hash"))?,
+        metadata_hash: MetadataHash::parse(&metadata_hash).ok_or_else(|| corrupt("metadata_hash"))?,
+        updated_at: Timestamp(row.get("updated_at")?),
+    })
+}
+
+fn states(conn: &Connection, space: &str, ids: &[TrackId]) -> Result<Vec<(TrackId, TrackState)>, SqlError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT t.id, v.content_hash = t.content_hash, \
+                (SELECT state || ':' || coalesce(reason, '') FROM jobs \
+                 WHERE track_id = t.id AND space = ?1 ORDER BY state = 'discarded', id DESC LIMIT 1) \
+         FROM tracks t LEFT JOIN track_vectors v ON v.track_id = t.id AND v.space = ?1 \
+         WHERE t.id IN (SELECT value FROM rarray(?2)) ORDER BY t.id",
+    )?;
+    let mut rows = statement.query(params![space, id_array(ids)])?;
+    collect(&mut rows, |row| {
+        let current: Option<bool> = row.get(1)?;
+        let job: Option<String> = row.get(2)?;
+        let failed = job.as_deref().and_then(|job| job.strip_prefix("discarded:"));
+        let state = match (current, failed) {
+            (Some(true), _) => TrackState::Ready,
+            (_, Some(reason)) => TrackState::Failed { reason: reason.to_owned() },
+            (Some(false), None) => TrackState::Stale,
+            (None, None) => TrackState::Pending,
+        };
+        Ok((row::track_id(row.get(0)?)?, state))
+    })
+}
+
+fn changes(conn: &Connection, space: &str, sequence: i64, limit: usize) -> Result<Vec<VectorChange>, SqlError> {
+    // The usual answer is "nothing new": found out without the joins.
+    let newest: Option<i64> = conn
+        .prepare_cached("SELECT sequence FROM vector_changes WHERE space = ?1 ORDER BY sequence DESC LIMIT 1")?
+        .query_row([space], |row| row.get(0))
+        .optional()?;
+    if newest.is_none_or(|newest| newest <= sequence) {
+        return Ok(Vec::new());
+    }
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT sequence, vector_changes.track_id AS track_id, vector, {TRACK_COLUMNS} FROM vector_changes \
+         LEFT JOIN track_vectors ON track_vectors.track_id = vector_changes.track_id \
+             AND track_vectors.space = vector_changes.space \
+         LEFT JOIN tracks ON tracks.id = track_vectors.track_id \
+         WHERE vector_changes.space = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3"
+    ))?;
+    let mut rows = statement.query(params![space, sequence, limit])?;
+    collect(&mut rows, |row| {
+        let is_there: Option<i64> = row.get("id")?;
+        let now = is_there.map(|_| Ok::<_, SqlError>((row::vector(row)?, row::facts(row)?))).transpose()?;
+        Ok(VectorChange { sequence: row.get("sequence")?, track_id: row::track_id(row.get("track_id")?)?, now })
+    })
+}

@@ -1,0 +1,128 @@
+//! How well typed words name a track, letter by letter. One measure for every database.
+
+use std::collections::HashSet;
+
+/// Below this a candidate has nothing to do with the query.
+pub(crate) const WORTH_SHOWING: f32 = 0.35;
+
+/// Words as they were typed, folded.
+pub(crate) struct Query {
+    text: String,
+    words: Vec<String>,
+}
+
+impl Query {
+    pub(crate) fn new(folded: &str) -> Self {
+        Self { text: words(folded).join(" "), words: words(folded) }
+    }
+
+    /// 0–1 for a track with these folded names. The whole title, or artist and title, or the artist, or the album exactly:
+    /// 0.9 and above, in this order. Else how much of the query the names explain.
+    pub(crate) fn score(&self, artist: &str, title: &str, album: &str) -> f32 {
+        let [artist, title, album] = [artist, title, album].map(words);
+        let joined = |parts: &[&Vec<String>]| parts.iter().flat_map(|p| p.iter()).cloned().collect::<Vec<_>>().join(" ");
+        let exact = [
+            (1.0, joined(&[&title])),
+            (1.0, joined(&[&artist, &title])),
+            (1.0, joined(&[&title, &artist])),
+            (0.95, joined(&[&artist])),
+            (0.92, joined(&[&artist, &album])),
+            (0.9, joined(&[&album])),
+        ];
+        if let Some((score, _)) = exact.iter().find(|(_, name)| !name.is_empty() && *name == self.text) {
+            return *score;
+        }
+        if self.words.is_empty() {
+            return 0.0;
+        }
+        // A hit in the title says more than one in the album.
+        let weighed = |word: &String| {
+            [(&title, 1.0), (&artist, 0.97), (&album, 0.85)]
+                .iter()
+                .map(|(names, weight)| weight * names.iter().map(|name| likeness(word, name)).fold(0.0, f32::max))
+                .fold(0.0, f32::max)
+        };
+        let letters = |word: &String| word.chars().count() as f32;
+        let total: f32 = self.words.iter().map(letters).sum();
+        let explained: f32 = self.words.iter().map(|word| letters(word) * weighed(word)).sum::<f32>() / total;
+        // Whole names that a typing error keeps from being equal: "bilie jean".
+        let whole = [&[&title][..], &[&artist], &[&album], &[&artist, &title], &[&title, &artist]]
+            .map(|parts| trigram_likeness(&self.text, &joined(parts)))
+            .into_iter()
+            .fold(0.0, f32::max);
+        0.89 * (0.7 * explained + 0.3 * whole)
+    }
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+/// 0–1: equal, beginning, or alike but for typing errors.
+fn likeness(typed: &str, name: &str) -> f32 {
+    if typed == name {
+        return 1.0;
+    }
+    let (typed_letters, name_letters) = (typed.chars().count(), name.chars().count());
+    if typed_letters >= 2 && name.starts_with(typed) {
+        return 0.8 + 0.2 * typed_letters as f32 / name_letters as f32;
+    }
+    if typed_letters < 3 {
+        return 0.0;
+    }
+    let longer = typed_letters.max(name_letters) as f32;
+    let likeness = 1.0 - distance(typed, name) as f32 / longer;
+    // Half the letters in common is chance, not likeness.
+    if likeness > 0.55 { likeness * 0.95 } else { 0.0 }
+}
+
+/// Insertions, deletions, substitutions and swaps of neighbours (optimal string alignment).
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
+    let mut before: Vec<usize> = vec![0; b.len() + 1];
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i; b.len() + 1];
+        for j in 1..=b.len() {
+            let substituted = above[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            row[j] = substituted.min(above[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                row[j] = row[j].min(before[j - 2] + 1);
+            }
+        }
+        before = std::mem::replace(&mut above, row);
+    }
+    above[b.len()]
+}
+
+/// The share of trigrams in common (Dice coefficient).
+fn trigram_likeness(a: &str, b: &str) -> f32 {
+    let trigrams = |text: &str| -> HashSet<[char; 3]> {
+        let letters: Vec<char> = format!("  {text} ").chars().collect();
+        letters.windows(3).map(|w| [w[0], w[1], w[2]]).collect()
+    };
+    let (a, b) = (trigrams(a), trigrams(b));
+    2.0 * a.intersection(&b).count() as f32 / (a.len() + b.len()).max(1) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Query;
+
+    fn score(query: &str) -> f32 {
+        Query::new(query).score("michael jackson", "billie jean", "thriller")
+    }
+
+    #[test]
+    fn exact_names_come_first_and_typing_errors_follow() {
+        assert_eq!(score("billie jean"), 1.0);
+        assert_eq!(score("michael jackson - billie jean"), 1.0);
+        assert!(score("michael jackson") > score("thriller"));
+        for typo in ["bilie jean", "billie jaen", "micheal jackson", "jacksn billie", "trhiller"] {
+            assert!(score(typo) > 0.5, "{typo}: {}", score(typo));
+            assert!(score(typo) < 0.9, "{typo}");
+        }
+        assert!(score("billie je") > score("billie holiday"));
+        assert!(score("completely different words") < super::WORTH_SHOWING);
+    }
+}

@@ -1,0 +1,170 @@
+use std::time::Duration;
+
+use soniquebay_domain::{
+    Catalog, Change, ContentHash, JobId, JobQueue, JobState, Lease, SettledJob, Setback, Settlement, TrackId,
+    TrackPatch, TrackState, VectorStore, VectorWrite,
+};
+
+use crate::{Fixture, change, space, vector};
+
+const LEASE: Duration = Duration::from_secs(60);
+
+async fn hash(fixture: &Fixture, id: TrackId) -> ContentHash {
+    fixture.store.tracks(vec![id]).await.unwrap().remove(0).content_hash
+}
+
+fn with_vector(lease: Lease, hash: ContentHash) -> SettledJob {
+    let write = VectorWrite {
+        track_id: lease.job.track_id,
+        space: space(),
+        vector: vector([1.0, 0.0, 0.0, 0.0]),
+        content_hash: Some(hash),
+    };
+    SettledJob { lease, result: Ok(Some(write)) }
+}
+
+async fn claim_one(fixture: &Fixture) -> Lease {
+    let mut leases = fixture.store.claim(10, LEASE).await.unwrap();
+    assert_eq!(leases.len(), 1);
+    leases.remove(0)
+}
+
+fn retitled(title: &str) -> TrackPatch {
+    TrackPatch { title: Change::Set(title.into()), ..TrackPatch::default() }
+}
+
+#[tokio::test]
+async fn a_vector_and_the_end_of_its_job_are_one_step() {
+    let fixture = Fixture::new().await;
+    let id = fixture.create("A").await;
+    let lease = claim_one(&fixture).await;
+    assert!(fixture.store.claim(10, LEASE).await.unwrap().is_empty(), "a claimed job is not claimed again");
+    let settled = with_vector(lease, hash(&fixture, id).await);
+    assert_eq!(fixture.store.settle(vec![settled.clone()]).await.unwrap(), 1);
+    assert_eq!(fixture.store.states(&space(), vec![id]).await.unwrap(), [(id, TrackState::Ready)]);
+    assert_eq!(fixture.store.settle(vec![settled]).await.unwrap(), 0, "settling twice changes nothing");
+}
+
+#[tokio::test]
+async fn an_old_token_settles_nothing() {
+    let fixture = Fixture::new().await;
+    let id = fixture.create("A").await;
+    let first = claim_one(&fixture).await;
+    fixture.clock.advance(LEASE + Duration::from_secs(1));
+    let second = claim_one(&fixture).await;
+    assert_eq!((second.job.id, second.token != first.token), (first.job.id, true));
+    let hash = hash(&fixture, id).await;
+    assert_eq!(fixture.store.settle(vec![with_vector(first.clone(), hash.clone())]).await.unwrap(), 0);
+    assert!(fixture.store.vectors(&space(), vec![id]).await.unwrap().is_empty());
+    assert!(fixture.store.extend(vec![first], LEASE).await.unwrap().is_empty());
+    assert_eq!(fixture.store.settle(vec![with_vector(second, hash)]).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_heartbeat_keeps_a_lease() {
+    let fixture = Fixture::new().await;
+    fixture.create("A").await;
+    let lease = claim_one(&fixture).await;
+    fixture.clock.advance(LEASE / 2);
+    assert_eq!(fixture.store.extend(vec![lease], LEASE).await.unwrap().len(), 1);
+    fixture.clock.advance(LEASE / 2 + Duration::from_secs(1));
+    assert!(fixture.store.claim(10, LEASE).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_change_during_a_run_makes_a_second_job_and_its_vector_wins() {
+    let fixture = Fixture::new().await;
+    let id = fixture.create("A").await;
+    let before = hash(&fixture, id).await;
+    let first = claim_one(&fixture).await;
+    for title in ["B", "C", "D"] {
+        fixture.write(change(id, retitled(title))).await;
+    }
+    let second = claim_one(&fixture).await;
+    assert_ne!(second.job.id, first.job.id, "a burst of changes is one further job");
+    let after = hash(&fixture, id).await;
+    fixture.store.settle(vec![with_vector(second, after.clone())]).await.unwrap();
+    fixture.store.settle(vec![with_vector(first, before)]).await.unwrap();
+    let stored = fixture.store.vectors(&space(), vec![id]).await.unwrap();
+    assert_eq!((stored.len(), &stored[0].content_hash), (1, &after), "the late, older vector was not stored");
+    assert_eq!(fixture.store.job_counts().await.unwrap(), soniquebay_domain::JobCounts::default());
+}
+
+#[tokio::test]
+async fn setbacks_wait_and_failures_are_kept_until_retried() {
+    let fixture = Fixture::new().await;
+    let id = fixture.create("A").await;
+    let set_back = |lease, setback| vec![SettledJob { lease, result: Err(setback) }];
+    let delay = Duration::from_secs(5);
+    let lease = claim_one(&fixture).await;
+    fixture.store.settle(set_back(lease, Setback::Snooze { delay, reason: "away".into() })).await.unwrap();
+    assert!(fixture.store.claim(10, LEASE).await.unwrap().is_empty(), "not before its moment");
+    fixture.clock.advance(delay);
+    let lease = claim_one(&fixture).await;
+    assert_eq!(lease.job.attempts.made, 0, "a snooze spends no attempt");
+    fixture.store.settle(set_back(lease, Setback::Retry { delay, reason: "bad luck".into() })).await.unwrap();
+    fixture.clock.advance(delay);
+    let lease = claim_one(&fixture).await;
+    assert_eq!(lease.job.attempts.made, 1);
+    fixture.store.settle(set_back(lease, Setback::Discard { reason: "no words".into() })).await.unwrap();
+    assert_eq!(
+        fixture.store.states(&space(), vec![id]).await.unwrap(),
+        [(id, TrackState::Failed { reason: "no words".into() })]
+    );
+    assert_eq!(fixture.store.reconcile().await.unwrap(), 0, "a discarded job is not made again behind a person's back");
+    let kept = fixture.store.jobs(Some(JobState::Discarded), JobId(0), 10).await.unwrap();
+    assert_eq!(kept[0].reason.as_deref(), Some("no words"));
+    assert_eq!(fixture.store.retry(Some(kept[0].job.id)).await.unwrap(), 1);
+    assert_eq!(claim_one(&fixture).await.job.attempts.made, 0);
+}
+
+#[tokio::test]
+async fn a_changed_track_gets_a_new_chance() {
+    let fixture = Fixture::new().await;
+    let id = fixture.create("A").await;
+    let lease = claim_one(&fixture).await;
+    let discard = Setback::Discard { reason: "no words".into() };
+    fixture.store.settle(vec![SettledJob { lease, result: Err(discard) }]).await.unwrap();
+    fixture.write(change(id, retitled("B"))).await;
+    assert_eq!(claim_one(&fixture).await.job.track_id, id);
+    assert_eq!(fixture.store.job_counts().await.unwrap().discarded, 0);
+}
+
+#[tokio::test]
+async fn people_come_before_scans() {
+    let fixture = Fixture::new().await;
+    let ids = [fixture.create("A").await, fixture.create("B").await, fixture.create("C").await];
+    fixture.write(change(ids[2], retitled("touched by a person"))).await;
+    let first = fixture.store.claim(1, LEASE).await.unwrap();
+    assert_eq!(first[0].job.track_id, ids[2]);
+}
+
+#[tokio::test]
+async fn the_reconciler_finds_what_no_job_told() {
+    let fixture = Fixture::new().await;
+    let id = fixture.create("A").await;
+    let lease = claim_one(&fixture).await;
+    fixture.store.settle(vec![with_vector(lease, hash(&fixture, id).await)]).await.unwrap();
+    assert_eq!(fixture.store.reconcile().await.unwrap(), 0);
+    fixture.store.remove_vector(&space(), id).await.unwrap();
+    assert_eq!(fixture.store.reconcile().await.unwrap(), 1);
+    assert_eq!(fixture.store.reconcile().await.unwrap(), 0, "once is enough");
+    let other = soniquebay_domain::Space::parse("test/4/b-1").unwrap();
+    fixture.store.want_space(&other).await.unwrap();
+    assert_eq!(fixture.store.reconcile().await.unwrap(), 1, "a new space is filled");
+    assert_eq!(claim_one(&fixture).await.job.space, other);
+}
+
+#[tokio::test]
+async fn orphans_of_a_killed_process_come_back_at_once() {
+    let fixture = Fixture::new().await;
+    let id = fixture.create("A").await;
+    let orphan = claim_one(&fixture).await;
+    assert_eq!(fixture.store.release_orphans().await.unwrap(), 1);
+    let lease = claim_one(&fixture).await;
+    assert_eq!(lease.job.id, orphan.job.id);
+    fixture.store.release(vec![lease]).await.unwrap();
+    let again = claim_one(&fixture).await;
+    assert_eq!(again.job.attempts.made, 0, "giving a job back spends no attempt");
+    fixture.store.settle(vec![with_vector(again, hash(&fixture, id).await)]).await.unwrap();
+}

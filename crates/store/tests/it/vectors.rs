@@ -1,0 +1,104 @@
+use std::sync::Arc;
+
+use soniquebay_domain::{
+    Catalog, Change, Filter, Space, StoreError, TrackId, TrackPatch, TrackState, VectorIndex, VectorStore, VectorWrite,
+};
+use soniquebay_search::MemoryIndex;
+
+use crate::{Fixture, change, space, vector};
+
+fn write(id: TrackId, values: [f32; 4]) -> VectorWrite {
+    VectorWrite { track_id: id, space: space(), vector: vector(values), content_hash: None }
+}
+
+#[tokio::test]
+async fn the_sqlite_vec_index_keeps_the_contract() {
+    let fixture = Fixture::new().await;
+    let index = fixture.store.vec0_index();
+    soniquebay_search::contract::vector_index(&index, &fixture.store, &fixture.store).await;
+}
+
+#[tokio::test]
+async fn the_memory_index_keeps_the_contract() {
+    let fixture = Fixture::new().await;
+    let index = MemoryIndex::new(Arc::new(fixture.store.clone()));
+    soniquebay_search::contract::vector_index(&index, &fixture.store, &fixture.store).await;
+}
+
+#[tokio::test]
+async fn a_vector_needs_its_track_and_all_are_stored_or_none() {
+    let fixture = Fixture::new().await;
+    let id = fixture.create("A").await;
+    let absent = TrackId::new(99).unwrap();
+    let refused = fixture.store.put(vec![write(id, [1.0, 0.0, 0.0, 0.0]), write(absent, [1.0; 4])]).await;
+    assert!(matches!(refused, Err(StoreError::NoTrack(missing)) if missing == absent));
+    assert!(fixture.store.vectors(&space(), vec![id]).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn vectors_are_answered_as_they_were_stored() {
+    let fixture = Fixture::new().await;
+    let id = fixture.create("A").await;
+    let external = Space::external(4).unwrap();
+    let values = vector([3.0, -4.0, 0.5, 1e-20]);
+    fixture
+        .store
+        .put(vec![VectorWrite { track_id: id, space: external.clone(), vector: values.clone(), content_hash: None }])
+        .await
+        .unwrap();
+    let stored = fixture.store.vectors(&external, vec![id]).await.unwrap().remove(0);
+    assert_eq!((stored.vector, stored.space), (values, external.clone()));
+    assert_eq!(fixture.store.states(&external, vec![id]).await.unwrap(), [(id, TrackState::Ready)]);
+    assert!(fixture.store.vectors(&space(), vec![id]).await.unwrap().is_empty(), "spaces do not mix");
+    assert!(fixture.store.remove_vector(&external, id).await.unwrap());
+    assert!(!fixture.store.remove_vector(&external, id).await.unwrap());
+}
+
+#[tokio::test]
+async fn filter_data_follows_the_track_without_a_new_vector() {
+    let fixture = Fixture::new().await;
+    let id = fixture.create("A").await;
+    fixture.store.put(vec![write(id, [1.0, 0.0, 0.0, 0.0])]).await.unwrap();
+    let seen = fixture.store.changes(&space(), 0, 10).await.unwrap().last().unwrap().sequence;
+    let moved = TrackPatch { path: Change::Set("/music/a.mp3".into()), ..TrackPatch::default() };
+    fixture.write(change(id, moved)).await;
+    let changes = fixture.store.changes(&space(), seen, 10).await.unwrap();
+    let facts = &changes[0].now.as_ref().unwrap().1;
+    assert_eq!((changes.len(), facts.path.as_deref()), (1, Some("/music/a.mp3")));
+    let track = fixture.store.tracks(vec![id]).await.unwrap().remove(0);
+    let stored = fixture.store.vectors(&space(), vec![id]).await.unwrap().remove(0);
+    assert_eq!((stored.metadata_hash, stored.content_hash), (track.metadata_hash, track.content_hash));
+}
+
+#[tokio::test]
+async fn the_change_log_tells_of_removals_and_stays_small() {
+    let fixture = Fixture::new().await;
+    let id = fixture.create("A").await;
+    for _ in 0..20 {
+        fixture.store.put(vec![write(id, [1.0, 0.0, 0.0, 0.0])]).await.unwrap();
+    }
+    assert_eq!(fixture.store.changes(&space(), 0, 100).await.unwrap().len(), 1);
+    fixture.store.remove(vec![id]).await.unwrap();
+    let changes = fixture.store.changes(&space(), 0, 100).await.unwrap();
+    assert_eq!(changes.len(), 1);
+    assert!(changes[0].now.is_none());
+}
+
+#[tokio::test]
+async fn the_serving_table_follows_the_wanted_space() {
+    let fixture = Fixture::new().await;
+    let id = fixture.create("A").await;
+    let other = Space::parse("test/4/b-1").unwrap();
+    fixture.store.put(vec![write(id, [1.0, 0.0, 0.0, 0.0])]).await.unwrap();
+    fixture.store.put(vec![VectorWrite { space: other.clone(), ..write(id, [0.0, 1.0, 0.0, 0.0]) }]).await.unwrap();
+    for wanted in [&other, &space(), &other] {
+        fixture.store.want_space(wanted).await.unwrap();
+        for (searched, values) in [(&other, [0.0, 1.0, 0.0, 0.0]), (&space(), [1.0, 0.0, 0.0, 0.0])] {
+            let index = fixture.store.vec0_index();
+            let hits = index.search(searched, &vector(values), 5, &Filter::default()).await.unwrap();
+            assert_eq!((hits.len(), hits[0].score > 0.999), (1, true), "{searched} while {wanted} is wanted");
+        }
+    }
+    let coverage = fixture.store.spaces().await.unwrap();
+    assert!(coverage.iter().all(|c| c.ready == 1 && c.wanted == (c.space == other)), "{coverage:?}");
+}
