@@ -148,13 +148,13 @@ def track(genre, years, bpm, energy, acousticness, instrumentalness):
         "key": pick(KEYS),
         "loudness": round(min(-1.5, around(loudness, 7)), 3),
         "mode": "major" if chance(0.6) else "minor",
-        "mood": pick(MOODS),
+        "mood_tags": [pick(MOODS)],
         "title": title,
         "valence": share(0.45, 0.7),
         "year": first + int((last - first + 1) * random.random()),
     }
     # What libraries lack: most have no audio features, many no genre, a few not even an artist.
-    kept = {"title": 1, "artist": 0.97, "album": 0.85, "year": 0.85, "genre": 0.6, "duration": 0.95, "mood": 0.1}
+    kept = {"title": 1, "artist": 0.97, "album": 0.85, "year": 0.85, "genre": 0.6, "duration": 0.95, "mood_tags": 0.1}
     analysed = chance(0.5)
     kept.update(dict.fromkeys(["bpm", "key", "mode"], 0.97 if analysed else 0.1))
     kept.update(dict.fromkeys(["danceability", "energy", "valence", "acousticness", "instrumentalness", "loudness"], 0.97 if analysed else 0))

@@ -1,9 +1,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use soniquebay_domain::{
-    Catalog, EmbedError, Lease, SettledJob, StoreError, Track, Vector, VectorWrite, Vectorizer,
-};
+use soniquebay_domain::{Catalog, EmbedError, Lease, SettledJob, StoreError, Track, Vector, VectorWrite, Vectorizer};
 
 use crate::retry;
 
@@ -38,7 +36,8 @@ pub(crate) async fn execute(
     while let Some(mut batch) = batches.pop() {
         match vectorize(vectorizer, time_limit, &batch).await {
             Ok(vectors) => {
-                settled.extend(batch.into_iter().zip(vectors).map(|((lease, track), vector)| done(lease, track, vector)));
+                settled
+                    .extend(batch.into_iter().zip(vectors).map(|((lease, track), vector)| done(lease, track, vector)));
             }
             Err(EmbedError::Failed(_)) if batch.len() > 1 => {
                 let half = batch.split_off(batch.len() / 2);

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-/// Below this a candidate has nothing to do with the query.
-pub(crate) const WORTH_SHOWING: f32 = 0.35;
+/// Below this a candidate explains less than half of what was typed: it shares a common word, and is not meant.
+pub(crate) const WORTH_SHOWING: f32 = 0.5;
 
 /// Words as they were typed, folded.
 pub(crate) struct Query {
@@ -20,7 +20,8 @@ impl Query {
     /// 0.9 and above, in this order. Else how much of the query the names explain.
     pub(crate) fn score(&self, artist: &str, title: &str, album: &str) -> f32 {
         let [artist, title, album] = [artist, title, album].map(words);
-        let joined = |parts: &[&Vec<String>]| parts.iter().flat_map(|p| p.iter()).cloned().collect::<Vec<_>>().join(" ");
+        let joined =
+            |parts: &[&Vec<String>]| parts.iter().flat_map(|p| p.iter()).cloned().collect::<Vec<_>>().join(" ");
         let exact = [
             (1.0, joined(&[&title])),
             (1.0, joined(&[&artist, &title])),
@@ -124,5 +125,7 @@ mod tests {
         }
         assert!(score("billie je") > score("billie holiday"));
         assert!(score("completely different words") < super::WORTH_SHOWING);
+        let common_words = Query::new("slow and warm").score("a-ha", "take on me", "hunting high and low");
+        assert!(common_words < super::WORTH_SHOWING, "{common_words}");
     }
 }

@@ -172,7 +172,8 @@ fn apply(tx: &Transaction<'_>, write: &TrackWrite, now: Timestamp) -> Result<App
         _ => None,
     };
     let (content, metadata) = (ContentHash::of(&after), MetadataHash::of(&after));
-    let id = row::write_track(tx, known.as_ref().map(|track| track.id).or(wanted_id), &after, (&content, &metadata), now)?;
+    let id =
+        row::write_track(tx, known.as_ref().map(|track| track.id).or(wanted_id), &after, (&content, &metadata), now)?;
     if known.as_ref().is_none_or(|track| track.content_hash != content) {
         enqueue(tx, id, write.priority, now)?;
     }

@@ -32,9 +32,9 @@ impl From<SqlError> for StoreError {
                 Some(ErrorCode::ReadOnly) => {
                     Self::Unavailable("the data folder or the file in it cannot be written".into())
                 }
-                Some(ErrorCode::CannotOpen) => {
-                    Self::Unavailable("the file cannot be opened: is the data folder there, and may we write it?".into())
-                }
+                Some(ErrorCode::CannotOpen) => Self::Unavailable(
+                    "the file cannot be opened: is the data folder there, and may we write it?".into(),
+                ),
                 Some(ErrorCode::NotADatabase) => Self::Unavailable("the file is not an SQLite database".into()),
                 Some(ErrorCode::DatabaseCorrupt) => {
                     Self::Unavailable("the file is damaged: restore a backup, or move it away and scan again".into())

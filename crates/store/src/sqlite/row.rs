@@ -1,6 +1,6 @@
 //! Tracks and vectors to and from rows.
 
-use rusqlite::types::{Type, ValueRef};
+use rusqlite::types::ValueRef;
 use rusqlite::{Row, Transaction, named_params};
 use serde_json::Value;
 use soniquebay_domain::{
@@ -30,8 +30,7 @@ fn list(row: &Row<'_>, column: &'static str) -> Result<Vec<String>, SqlError> {
 }
 
 pub(super) fn track_id(id: i64) -> Result<TrackId, SqlError> {
-    TrackId::new(id)
-        .ok_or_else(|| StoreError::Corrupt { table: "tracks", row: id.to_string(), column: "id" }.into())
+    TrackId::new(id).ok_or_else(|| StoreError::Corrupt { table: "tracks", row: id.to_string(), column: "id" }.into())
 }
 
 pub(super) fn fields(row: &Row<'_>) -> Result<TrackFields, SqlError> {
@@ -98,7 +97,9 @@ pub(super) fn vector(row: &Row<'_>) -> Result<Vector, SqlError> {
     let bytes = match row.get_ref("vector")? {
         ValueRef::Blob(bytes) if bytes.len() % 4 == 0 => bytes,
         ValueRef::Blob(_) => return Err(corrupt("track_vectors", row, "vector")),
-        other => return Err(rusqlite::Error::InvalidColumnType(0, "vector".into(), Type::from(other.data_type())).into()),
+        other => {
+            return Err(rusqlite::Error::InvalidColumnType(0, "vector".into(), other.data_type()).into());
+        }
     };
     let values = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
     Vector::new(values).map_err(|_| corrupt("track_vectors", row, "vector"))

@@ -9,8 +9,7 @@ use super::vec0;
 const SERVING_TABLE: &str = "track_vectors_virtual";
 
 fn parse(name: &str) -> Result<Space, SqlError> {
-    Space::parse(name)
-        .map_err(|_| StoreError::Corrupt { table: "spaces", row: name.to_owned(), column: "name" }.into())
+    Space::parse(name).map_err(|_| StoreError::Corrupt { table: "spaces", row: name.to_owned(), column: "name" }.into())
 }
 
 pub(super) fn wanted_names(conn: &Connection) -> Result<Vec<String>, SqlError> {
@@ -60,9 +59,8 @@ fn create(tx: &Transaction<'_>, space: &Space, table: &str) -> Result<(), SqlErr
 
 /// Makes `space` the only wanted one, and its index the one called `track_vectors_virtual`.
 pub(super) fn want(tx: &Transaction<'_>, space: &Space) -> Result<(), SqlError> {
-    let serving: Option<String> = tx
-        .query_row("SELECT name FROM spaces WHERE vec0 = ?1", [SERVING_TABLE], |row| row.get(0))
-        .optional()?;
+    let serving: Option<String> =
+        tx.query_row("SELECT name FROM spaces WHERE vec0 = ?1", [SERVING_TABLE], |row| row.get(0)).optional()?;
     if serving.as_deref() != Some(space.to_string().as_str()) {
         // sqlite-vec tables cannot be renamed: the two that change names are built anew from the vectors.
         if let Some(name) = serving {

@@ -53,9 +53,8 @@ fn matching(conn: &Connection, table: &str, query: &str) -> Result<Vec<i64>, Sql
 }
 
 fn measured(conn: &Connection, ids: &[i64], query: &text_match::Query) -> Result<Vec<TextHit>, SqlError> {
-    let mut statement = conn.prepare_cached(
-        "SELECT id, name_folded FROM tracks WHERE id IN (SELECT value FROM rarray(?1))",
-    )?;
+    let mut statement =
+        conn.prepare_cached("SELECT id, name_folded FROM tracks WHERE id IN (SELECT value FROM rarray(?1))")?;
     let ids: Vec<rusqlite::types::Value> = ids.iter().map(|id| (*id).into()).collect();
     let mut rows = statement.query([std::rc::Rc::new(ids)])?;
     let hits = collect(&mut rows, |row| {

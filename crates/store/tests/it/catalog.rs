@@ -12,7 +12,8 @@ fn song(artist: &str, title: &str, duration: Option<f64>) -> TrackWrite {
 #[tokio::test]
 async fn the_same_track_is_recognised_again() {
     let fixture = Fixture::new().await;
-    let Applied::Done { id, outcome: Outcome::Created } = fixture.write(song("Björk", "Jóga", Some(305.0))).await else {
+    let Applied::Done { id, outcome: Outcome::Created } = fixture.write(song("Björk", "Jóga", Some(305.0))).await
+    else {
         panic!("created")
     };
     let again = fixture.write(song("BJORK", "joga", Some(306.5))).await;
@@ -68,7 +69,9 @@ async fn two_tracks_cannot_have_one_file() {
 #[tokio::test]
 async fn names_are_found_with_typing_errors_and_without_accents() {
     let fixture = Fixture::new().await;
-    for (artist, title) in [("Michael Jackson", "Billie Jean"), ("Sigur Rós", "Hoppípolla"), ("坂本龍一", "戦場のメリークリスマス")] {
+    for (artist, title) in
+        [("Michael Jackson", "Billie Jean"), ("Sigur Rós", "Hoppípolla"), ("坂本龍一", "戦場のメリークリスマス")]
+    {
         fixture.write(song(artist, title, None)).await;
     }
     for (query, title) in [

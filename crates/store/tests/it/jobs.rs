@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use soniquebay_domain::{
-    Catalog, Change, ContentHash, JobId, JobQueue, JobState, Lease, SettledJob, Setback, Settlement, TrackId,
+    Catalog, Change, ContentHash, JobId, JobQueue, JobState, Lease, Setback, SettledJob, Settlement, TrackId,
     TrackPatch, TrackState, VectorStore, VectorWrite,
 };
 

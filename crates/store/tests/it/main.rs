@@ -1,8 +1,8 @@
 //! The stores, asked what the ports promise.
 
 mod catalog;
-mod jobs;
 mod files;
+mod jobs;
 mod vectors;
 
 use std::sync::Arc;

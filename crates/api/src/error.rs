@@ -1,0 +1,187 @@
+//! Every error a client can meet: one table from code to status, one shape on the wire.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+use soniquebay_domain::{EmbedError, FieldError, StoreError, TrackId};
+use soniquebay_search::SearchError;
+use soniquebay_wire::{ProblemView, StateView};
+
+/// The kinds of errors. Their names on the wire are stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    InvalidJson,
+    InvalidTrack,
+    InvalidVector,
+    InvalidFilter,
+    NoTrack,
+    NoVector,
+    VectorPending,
+    Outdated,
+    ModelMissing,
+    Overloaded,
+    Unavailable,
+    TooLarge,
+    UnsupportedMediaType,
+    NotFound,
+    MethodNotAllowed,
+    Internal,
+}
+
+impl Code {
+    /// Status, stable name, title.
+    fn entry(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::InvalidJson => (StatusCode::BAD_REQUEST, "invalid_json", "The body is not JSON"),
+            Self::InvalidTrack => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_track", "The track is not acceptable"),
+            Self::InvalidVector => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_vector", "The vector is not acceptable"),
+            Self::InvalidFilter => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "invalid_filter", "The question is not acceptable")
+            }
+            Self::NoTrack => (StatusCode::NOT_FOUND, "no_track", "There is no such track"),
+            Self::NoVector => (StatusCode::NOT_FOUND, "no_vector", "There is no such vector"),
+            Self::VectorPending => (StatusCode::CONFLICT, "vector_pending", "The vector is not there yet"),
+            Self::Outdated => (StatusCode::PRECONDITION_FAILED, "outdated", "The track has changed meanwhile"),
+            Self::ModelMissing => (StatusCode::SERVICE_UNAVAILABLE, "model_missing", "The model is not installed"),
+            Self::Overloaded => (StatusCode::TOO_MANY_REQUESTS, "overloaded", "Too much at once"),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available now"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too large"),
+            Self::UnsupportedMediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body has another type")
+            }
+            Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "There is nothing here"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Not with this method"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong here"),
+        }
+    }
+
+    /// The name it has on the wire.
+    pub(crate) fn name(self) -> &'static str {
+        self.entry().1
+    }
+
+    /// Its status as OpenAPI spells it, and what it means.
+    pub(crate) fn described(self) -> (String, String) {
+        let (status, name, title) = self.entry();
+        (status.as_u16().to_string(), format!("`{name}`: {title}"))
+    }
+}
+
+/// What a handler answers instead.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    code: Code,
+    detail: String,
+    errors: Vec<FieldError>,
+    more: Map<String, Value>,
+}
+
+impl ApiError {
+    pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), errors: Vec::new(), more: Map::new() }
+    }
+
+    /// One that names what is wrong, field by field.
+    pub(crate) fn fields(code: Code, errors: Vec<FieldError>) -> Self {
+        let detail = match errors.as_slice() {
+            [only] => only.to_string(),
+            all => format!("{} fields are wrong", all.len()),
+        };
+        Self { errors, ..Self::new(code, detail) }
+    }
+
+    /// The same, with another member in the answer.
+    pub(crate) fn with(mut self, name: &str, value: Value) -> Self {
+        self.more.insert(name.to_owned(), value);
+        self
+    }
+
+    /// What the client is told.
+    pub(crate) fn told(self) -> (Code, String) {
+        (self.code, self.detail)
+    }
+
+    pub(crate) fn no_track(id: TrackId) -> Self {
+        Self::new(Code::NoTrack, format!("There is no track {id}."))
+    }
+
+    /// Tells the log what the client is not told.
+    pub(crate) fn internal(error: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%error, "A request failed");
+        Self::new(Code::Internal, "The server's log says what.")
+    }
+
+    fn unavailable(error: &dyn std::fmt::Display, detail: &str) -> Self {
+        tracing::warn!(%error, "A request could not be served");
+        Self::new(Code::Unavailable, detail)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, name, title) = self.code.entry();
+        let view = ProblemView::new(status.as_u16(), title, name, self.detail).with_errors(self.errors);
+        let mut body = serde_json::to_value(view).unwrap_or_default();
+        if let Value::Object(members) = &mut body {
+            members.extend(self.more);
+        }
+        let mut response = (status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        match self.code {
+            Code::Overloaded => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1")),
+            Code::Unavailable => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5")),
+            _ => None,
+        };
+        response
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NoTrack(id) => Self::no_track(id),
+            StoreError::Overloaded => Self::new(Code::Overloaded, error.to_string()),
+            StoreError::Unavailable(_) => Self::unavailable(&error, "The database cannot be used now."),
+            StoreError::Newer { .. } | StoreError::Corrupt { .. } => Self::internal(&error),
+        }
+    }
+}
+
+impl From<EmbedError> for ApiError {
+    fn from(error: EmbedError) -> Self {
+        match error {
+            EmbedError::ModelMissing { .. } => Self::new(Code::ModelMissing, error.to_string()),
+            EmbedError::Overloaded => Self::new(Code::Overloaded, error.to_string()),
+            EmbedError::Unavailable(_) => Self::unavailable(&error, "The embedding service is not available now."),
+            EmbedError::Failed(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<SearchError> for ApiError {
+    fn from(error: SearchError) -> Self {
+        let detail = error.to_string();
+        match error {
+            SearchError::NoTrack(id) => Self::no_track(id),
+            SearchError::Pending { id, state } => Self::new(Code::VectorPending, detail)
+                .with("track_id", json!(id.get()))
+                .with("state", json!(StateView::from(state))),
+            SearchError::NoVector { .. } => Self::new(Code::NoVector, detail),
+            SearchError::UnknownSpace(_) => Self::fields(Code::InvalidFilter, vec![FieldError::new("space", detail)]),
+            SearchError::WrongLength { spaces_with_that_length, .. } => {
+                let names: Vec<String> = spaces_with_that_length.iter().map(ToString::to_string).collect();
+                let hint = match names.is_empty() {
+                    true => "no space has vectors of that length".to_owned(),
+                    false => format!("spaces of that length: {}", names.join(", ")),
+                };
+                let error = FieldError::new("embedding", format!("{detail}; {hint}"));
+                Self::fields(Code::InvalidVector, vec![error]).with("spaces", json!(names))
+            }
+            SearchError::NoDirection => Self::fields(Code::InvalidVector, vec![FieldError::new("seeds", detail)]),
+            SearchError::Embed(error) => error.into(),
+            SearchError::Store(error) => error.into(),
+        }
+    }
+}

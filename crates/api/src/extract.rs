@@ -1,0 +1,100 @@
+//! What handlers take from a request, refused as problems and never as axum's plain text.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use serde::de::{DeserializeOwned, IgnoredAny};
+use soniquebay_domain::{FieldError, JobId, TrackId};
+
+use crate::error::{ApiError, Code};
+
+/// Bytes of a body, bulk NDJSON aside.
+pub(crate) const BODY_BYTES: usize = 2 * 1024 * 1024;
+
+/// A body that is said to be JSON, read when the handler knows what it should be.
+pub(crate) struct JsonBody(pub(crate) Bytes);
+
+impl JsonBody {
+    /// The body as a `T`; `code` is for JSON of another shape.
+    pub(crate) fn read<T: DeserializeOwned>(&self, code: Code) -> Result<T, ApiError> {
+        read_json(&self.0, code)
+    }
+}
+
+/// JSON as a `T`. What is no JSON at all, NaN for instance, is told from what is JSON of another shape.
+pub(crate) fn read_json<T: DeserializeOwned>(bytes: &[u8], code: Code) -> Result<T, ApiError> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        // A wrong shape is noticed before the end is seen, so the rest is still to be read.
+        match serde_json::from_slice::<IgnoredAny>(bytes) {
+            Ok(_) => ApiError::new(code, error.to_string()),
+            Err(error) => ApiError::new(Code::InvalidJson, error.to_string()),
+        }
+    })
+}
+
+impl<S: Send + Sync> FromRequest<S> for JsonBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let kind = media_type(request.headers());
+        if !kind.is_empty() && kind != "application/json" && !kind.ends_with("+json") {
+            let detail = format!("{kind:?} is not read here: send application/json.");
+            return Err(ApiError::new(Code::UnsupportedMediaType, detail));
+        }
+        Bytes::from_request(request, state).await.map(Self).map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => too_large(),
+            _ => ApiError::new(Code::InvalidJson, "The body ended before it was complete."),
+        })
+    }
+}
+
+pub(crate) fn too_large() -> ApiError {
+    let detail = format!("A body has at most {BODY_BYTES} bytes; send more tracks as application/x-ndjson.");
+    ApiError::new(Code::TooLarge, detail)
+}
+
+/// The body's type in lower case, without parameters; empty where none is said.
+pub(crate) fn media_type(headers: &HeaderMap) -> String {
+    let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    text.split(';').next().unwrap_or_default().trim().chars().take(100).collect::<String>().to_ascii_lowercase()
+}
+
+/// The track id in the path.
+pub(crate) struct TrackPath(pub(crate) TrackId);
+
+impl<S: Send + Sync> FromRequestParts<S> for TrackPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let (text, id) = path_number(parts, state).await?;
+        let id = id.and_then(TrackId::new).ok_or_else(|| {
+            let reason = format!("{text:?} is no track id: a whole number above 0");
+            ApiError::fields(Code::InvalidTrack, vec![FieldError::new("id", reason)])
+        })?;
+        Ok(Self(id))
+    }
+}
+
+/// The job id in the path.
+pub(crate) struct JobPath(pub(crate) JobId);
+
+impl<S: Send + Sync> FromRequestParts<S> for JobPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let (text, id) = path_number(parts, state).await?;
+        let id = id.filter(|id| *id > 0).ok_or_else(|| {
+            let reason = format!("{text:?} is no job id: a whole number above 0");
+            ApiError::fields(Code::InvalidFilter, vec![FieldError::new("id", reason)])
+        })?;
+        Ok(Self(JobId(id)))
+    }
+}
+
+async fn path_number<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<(String, Option<i64>), ApiError> {
+    let not_found = |_| ApiError::new(Code::NotFound, "The path cannot be read.");
+    let Path(text) = Path::<String>::from_request_parts(parts, state).await.map_err(not_found)?;
+    let id = text.parse().ok();
+    Ok((text.chars().take(40).collect(), id))
+}

@@ -1,0 +1,112 @@
+//! What surrounds every route: time limit, panics, identification, headers, one log line.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tracing::Instrument;
+
+use crate::error::{ApiError, Code};
+use crate::extract::media_type;
+
+/// How long one request may take.
+pub(crate) const REQUEST_TIME: Duration = Duration::from_secs(30);
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Answers by class of status, 1xx to 5xx.
+#[derive(Default)]
+pub(crate) struct AnswerCounts([AtomicU64; 5]);
+
+impl AnswerCounts {
+    fn count(&self, response: &Response) {
+        let class = usize::from(response.status().as_u16() / 100).clamp(1, 5) - 1;
+        self.0[class].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// "2xx" and so on, with how many there were.
+    pub(crate) fn read(&self) -> impl Iterator<Item = (String, u64)> + '_ {
+        self.0.iter().enumerate().map(|(class, count)| (format!("{}xx", class + 1), count.load(Ordering::Relaxed)))
+    }
+}
+
+/// Names the request, logs it once and counts its answer.
+pub(crate) async fn observe(State(counts): State<Arc<AnswerCounts>>, request: Request, next: Next) -> Response {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let id = match request.headers().get(&REQUEST_ID) {
+        Some(id) if is_plain(id) => id.clone(),
+        _ => HeaderValue::from(NEXT.fetch_add(1, Ordering::Relaxed)),
+    };
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let span = tracing::info_span!("request", id = ?id, %method, path);
+    let start = Instant::now();
+    let mut response = next.run(request).instrument(span.clone()).await;
+    counts.count(&response);
+    let duration_ms = start.elapsed().as_secs_f64() * 1000.0;
+    span.in_scope(|| tracing::debug!(status = response.status().as_u16(), duration_ms, "Answered"));
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}
+
+/// Somebody else's id goes into our log: short and without surprises.
+fn is_plain(id: &HeaderValue) -> bool {
+    let bytes = id.as_bytes();
+    (1..=64).contains(&bytes.len()) && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
+}
+
+/// Ends requests that take too long. Events never end, and a bulk import has a limit between its parts.
+pub(crate) async fn limit_time(request: Request, next: Next) -> Response {
+    let unbounded = request.uri().path() == "/api/events" || media_type(request.headers()).ends_with("ndjson");
+    if unbounded {
+        return next.run(request).await;
+    }
+    match tokio::time::timeout(REQUEST_TIME, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let detail = format!("The request took longer than {} s.", REQUEST_TIME.as_secs());
+            ApiError::new(Code::Unavailable, detail).into_response()
+        }
+    }
+}
+
+/// What a browser must know before it trusts an answer.
+pub(crate) async fn harden(request: Request, next: Next) -> Response {
+    let is_page = request.uri().path().starts_with("/docs");
+    let mut response = next.run(request).await;
+    let policy = match is_page {
+        // The page that shows the API sets styles from its script and has pictures within its style sheet.
+        true => "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'",
+        false => "default-src 'none'; frame-ancestors 'none'",
+    };
+    let headers: &mut HeaderMap = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
+/// A panic in a handler is that request's end and nobody else's.
+#[expect(clippy::needless_pass_by_value, reason = "what CatchPanicLayer gives")]
+pub(crate) fn answer_panic(panic: Box<dyn Any + Send>) -> Response {
+    let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    ApiError::internal(&format!("a handler panicked: {}", said.unwrap_or("without a word"))).into_response()
+}
+
+/// "/api/tracks/" is "/api/tracks". The pages below /docs/ find their parts relative to it, so that one stays.
+pub(crate) fn without_trailing_slash(mut request: Request) -> Request {
+    let uri = request.uri();
+    let trimmed = uri.path().trim_end_matches('/');
+    if trimmed.len() < uri.path().len() && !trimmed.is_empty() && trimmed != "/docs" {
+        let target = uri.query().map_or_else(|| trimmed.to_owned(), |query| format!("{trimmed}?{query}"));
+        if let Ok(uri) = target.parse::<Uri>() {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
+}

@@ -1,0 +1,17 @@
+//! The HTTP APIs: library, recommender, jobs, events, health, and their description.
+//!
+//! Speaks to the ports of `domain` and to `search`; names no database, broker or model.
+
+mod error;
+mod extract;
+mod layers;
+mod openapi;
+mod params;
+mod router;
+mod routes;
+mod server;
+mod services;
+
+pub use router::{combined_router, library_router, recommender_router};
+pub use server::{Limits, serve};
+pub use services::Services;

@@ -1,0 +1,197 @@
+//! The description of the API: what the handlers do not say themselves.
+
+use axum::body::Bytes;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Router, response::Response};
+use serde::Deserialize;
+use soniquebay_wire::{FilterInput, ProblemView};
+use utoipa::openapi::path::{Operation, ParameterIn};
+use utoipa::openapi::{ContentBuilder, OpenApi as Description, Ref, RefOr, ResponseBuilder};
+use utoipa::{IntoParams, OpenApi, ToSchema};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use crate::error::Code;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "SoniqueBay",
+        description = "Keeps a vector for every track of a music library and answers what is like what. \
+            A trailing slash is optional everywhere. Errors are RFC 9457 problems with a stable `code`.",
+        license(name = "MIT OR Apache-2.0")
+    ),
+    components(schemas(ProblemView, FilterInput)),
+    tags(
+        (name = "tracks", description = "The library: what is known of each track."),
+        (name = "vectors", description = "Vectors by track and space."),
+        (name = "search", description = "What is like what."),
+        (name = "jobs", description = "The work that keeps vectors right."),
+        (name = "service", description = "How the service does.")
+    )
+)]
+struct Base;
+
+/// The description that routes are added to.
+pub(crate) fn base(version: &str) -> Description {
+    let mut description = Base::openapi();
+    version.clone_into(&mut description.info.version);
+    description
+}
+
+/// Adds the errors that follow from what an operation takes, so that handlers name only their own.
+pub(crate) fn add_problems(description: &mut Description) {
+    for item in description.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            add_to(operation);
+        }
+    }
+}
+
+fn add_to(operation: &mut Operation) {
+    let mut codes = vec![Code::Overloaded, Code::Internal, Code::Unavailable];
+    if operation.request_body.is_some() {
+        codes.extend([Code::InvalidJson, Code::TooLarge, Code::UnsupportedMediaType]);
+    }
+    let parameters = operation.parameters.as_deref().unwrap_or_default();
+    if parameters.iter().any(|p| matches!(p, RefOr::T(p) if p.parameter_in != ParameterIn::Header))
+        || operation.request_body.is_some()
+    {
+        codes.push(Code::InvalidFilter);
+    }
+    for code in codes {
+        let (status, description) = code.described();
+        operation.responses.responses.entry(status).or_insert_with(|| {
+            let problem = Ref::from_schema_name("ProblemView");
+            let content = ContentBuilder::new().schema(Some(RefOr::Ref(problem))).build();
+            let response = ResponseBuilder::new().description(description).content("application/problem+json", content);
+            RefOr::T(response.build())
+        });
+    }
+}
+
+/// `/openapi.json`, and `/docs` showing it from files in this binary.
+pub(crate) fn routes(description: &Description) -> Result<Router, serde_json::Error> {
+    let json = Bytes::from(serde_json::to_vec(description)?);
+    let answer = move || {
+        let json = json.clone();
+        async move { ([(header::CONTENT_TYPE, "application/json")], json).into_response() as Response }
+    };
+    // Without this the page sends the description to a validator on the internet.
+    let config = Config::from("/openapi.json").validator_url("none").try_it_out_enabled(true);
+    Ok(Router::new().route("/openapi.json", get(answer)).merge(SwaggerUi::new("/docs").config(config)))
+}
+
+/// A track as it is sent. Further names are accepted as aliases; unknown fields are kept under `extra`.
+#[derive(ToSchema)]
+#[schema(example = json!({
+    "title": "Jóga", "artist": "Björk", "album": "Homogenic", "genre": "Electronic", "year": 1997,
+    "duration": 305.2, "bpm": 80, "key": "Eb major", "tags": ["strings"], "path": "/music/bjork/joga.flac"
+}))]
+#[expect(dead_code, reason = "describes what parse_track reads")]
+pub(crate) struct TrackInput {
+    /// The caller's id, above 0; the library gives one where it is left out.
+    id: Option<i64>,
+    /// Name of the track. A new track needs one.
+    title: Option<String>,
+    /// Who performs it; also `artist_name`, `track_artist`.
+    artist: Option<String>,
+    /// The release it is on; also `album_title`.
+    album: Option<String>,
+    /// Who the release is by, where it differs.
+    album_artist: Option<String>,
+    /// Main genre; also `genre_main`.
+    genre: Option<String>,
+    /// Further genres; also `genres`.
+    genre_tags: Option<Vec<String>>,
+    /// Moods; also `moods`, `synthetic_tags`.
+    mood_tags: Option<Vec<String>>,
+    /// Free tags.
+    tags: Option<Vec<String>>,
+    /// Year of release; a date will do.
+    year: Option<i32>,
+    /// Seconds.
+    duration: Option<f64>,
+    /// Beats a minute.
+    bpm: Option<f64>,
+    /// By name ("F# minor"), Camelot ("11A") or Open Key ("4m").
+    key: Option<String>,
+    /// "major" or "minor"; also `scale`.
+    mode: Option<String>,
+    /// 0 to 1.
+    danceability: Option<f64>,
+    /// 0 to 1.
+    energy: Option<f64>,
+    /// 0 to 1; also `mood_happy`.
+    valence: Option<f64>,
+    /// 0 to 1; also `acoustic`.
+    acousticness: Option<f64>,
+    /// 0 to 1; also `instrumental`.
+    instrumentalness: Option<f64>,
+    /// dB below full scale, about −60 to 0.
+    loudness: Option<f64>,
+    /// Kilobits a second.
+    bitrate: Option<i64>,
+    /// Path of the audio file.
+    path: Option<String>,
+    /// MusicBrainz recording id.
+    musicbrainz_id: Option<String>,
+    /// International Standard Recording Code.
+    isrc: Option<String>,
+}
+
+/// The filter as parameters.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what Params::filter reads")]
+pub(crate) struct FilterParams {
+    /// A genre, or several of which the track must have one.
+    genre: Option<Vec<String>>,
+    /// Tags or moods, all of which the track must have.
+    tags: Option<Vec<String>>,
+    /// First year of release.
+    year_min: Option<i32>,
+    /// Last year of release.
+    year_max: Option<i32>,
+    /// Fewest beats a minute.
+    bpm_min: Option<f64>,
+    /// Most beats a minute.
+    bpm_max: Option<f64>,
+    /// Shortest, in seconds.
+    duration_min: Option<f64>,
+    /// Longest, in seconds.
+    duration_max: Option<f64>,
+    /// A key; harmonically compatible ones pass too.
+    key: Option<String>,
+    /// Leave out the artists of the seeds.
+    exclude_same_artist: Option<bool>,
+    /// Artists to leave out.
+    exclude_artists: Option<Vec<String>>,
+    /// Tracks to leave out, with commas between.
+    exclude_track_ids: Option<String>,
+    /// At most so many tracks of one artist.
+    max_per_artist: Option<u32>,
+    /// Only files below this folder.
+    path_prefix: Option<String>,
+    /// The space to search, `model/dims/revision`; the serving one where left out.
+    space: Option<String>,
+    /// How many, 1 to 1,000; 10 where left out.
+    limit: Option<u32>,
+}
+
+/// Part of a list.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what Params::page reads")]
+pub(crate) struct ListParams {
+    /// Only ids above this one; the answer then is `{items, next}`.
+    after: Option<i64>,
+    /// So many are left out at the start.
+    skip: Option<u32>,
+    /// How many, 1 to 1,000; 100 where left out.
+    limit: Option<u32>,
+    /// Only these fields, with commas between.
+    fields: Option<String>,
+}

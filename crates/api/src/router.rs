@@ -1,0 +1,84 @@
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::{Extension, Router, middleware};
+use tower::ServiceBuilder;
+use tower::util::MapRequestLayer;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::error::{ApiError, Code};
+use crate::extract::BODY_BYTES;
+use crate::layers::{self, AnswerCounts};
+use crate::{Services, openapi, routes};
+
+/// The library's API: tracks, jobs, events, health.
+pub fn library_router(services: Services) -> Router {
+    assemble(routes::tracks::library(), services)
+}
+
+/// The recommender's API: vectors, similar tracks, search, jobs, events, health.
+pub fn recommender_router(services: Services) -> Router {
+    assemble(recommender(), services)
+}
+
+/// Both, for one process that serves everything.
+pub fn combined_router(services: Services) -> Router {
+    assemble(routes::tracks::library().merge(recommender()), services)
+}
+
+fn recommender() -> OpenApiRouter<Services> {
+    routes::tracks::recommender()
+        .merge(routes::vectors::routes())
+        .merge(routes::similar::routes())
+        .merge(routes::search::routes())
+}
+
+/// What every role answers.
+fn service() -> OpenApiRouter<Services> {
+    routes::spaces::routes()
+        .merge(routes::jobs::routes())
+        .merge(routes::stats::routes())
+        .merge(routes::events::routes())
+        .merge(routes::health::routes())
+        .merge(routes::metrics::routes())
+}
+
+fn assemble(part: OpenApiRouter<Services>, services: Services) -> Router {
+    let base = OpenApiRouter::with_openapi(openapi::base(services.version));
+    let (router, mut description) = base.merge(part).merge(service()).split_for_parts();
+    openapi::add_problems(&mut description);
+    let docs = openapi::routes(&description).unwrap_or_else(|error| {
+        tracing::error!(%error, "The API cannot be described");
+        Router::new()
+    });
+
+    let counts = Arc::new(AnswerCounts::default());
+    let inner = router
+        .with_state(services)
+        .merge(docs)
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(Extension(Arc::clone(&counts)))
+        .layer(middleware::from_fn(layers::limit_time))
+        .layer(CatchPanicLayer::custom(layers::answer_panic))
+        .layer(middleware::from_fn(layers::harden))
+        .layer(middleware::from_fn_with_state(counts, layers::observe));
+    // Around the router, as a layer within it would come after the route is chosen.
+    let trimmed = ServiceBuilder::new()
+        .layer(MapRequestLayer::new(|request: Request<Body>| layers::without_trailing_slash(request)))
+        .service(inner);
+    Router::new().fallback_service(trimmed)
+}
+
+async fn not_found(request: Request) -> ApiError {
+    let path: String = request.uri().path().chars().take(200).collect();
+    ApiError::new(Code::NotFound, format!("There is nothing at {path}; /docs shows what there is."))
+}
+
+async fn method_not_allowed(request: Request) -> ApiError {
+    let path: String = request.uri().path().chars().take(200).collect();
+    ApiError::new(Code::MethodNotAllowed, format!("{} is not for {path}.", request.method()))
+}

@@ -1,0 +1,180 @@
+//! `/api/jobs`.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use soniquebay_domain::{JobCounts, JobId, JobState, JobSummary};
+use soniquebay_wire::{ProblemView, rfc3339};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::Services;
+use crate::error::{ApiError, Code};
+use crate::extract::JobPath;
+use crate::params::Params;
+
+pub(crate) fn routes() -> OpenApiRouter<Services> {
+    OpenApiRouter::new()
+        .routes(routes!(list_jobs))
+        .routes(routes!(retry_jobs))
+        .routes(routes!(get_job))
+        .routes(routes!(retry_job))
+}
+
+/// Jobs by state.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct JobCountsView {
+    /// Can be done now.
+    available: u64,
+    /// Wait for a moment in the future.
+    scheduled: u64,
+    /// Are being done.
+    running: u64,
+    /// Were given up.
+    discarded: u64,
+}
+
+impl From<JobCounts> for JobCountsView {
+    fn from(counts: JobCounts) -> Self {
+        let JobCounts { available, scheduled, running, discarded } = counts;
+        Self { available, scheduled, running, discarded }
+    }
+}
+
+/// A part of the jobs.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct JobsView {
+    /// The jobs.
+    items: Vec<JobView>,
+    /// The next part's `after`; null at the end.
+    next: Option<i64>,
+    /// All jobs by state.
+    counts: JobCountsView,
+}
+
+/// One job.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct JobView {
+    id: i64,
+    /// "embed_track".
+    kind: &'static str,
+    track_id: i64,
+    /// The space that the vector is for.
+    space: String,
+    /// "available", "running" or "discarded".
+    state: &'static str,
+    /// How often it was tried.
+    attempts: u32,
+    /// How often it may be.
+    max_attempts: u32,
+    /// 0 goes first.
+    priority: i64,
+    /// When it may be done, RFC 3339.
+    run_at: String,
+    /// Why it waits or was given up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl From<JobSummary> for JobView {
+    fn from(summary: JobSummary) -> Self {
+        let JobSummary { job, state, priority, run_at, reason } = summary;
+        Self {
+            id: job.id.0,
+            kind: job.kind.name(),
+            track_id: job.track_id.get(),
+            space: job.space.to_string(),
+            state: state.name(),
+            attempts: job.attempts.made,
+            max_attempts: job.attempts.allowed,
+            priority,
+            run_at: rfc3339(run_at),
+            reason,
+        }
+    }
+}
+
+/// How many jobs will be tried again.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RetriedView {
+    retried: usize,
+}
+
+/// Jobs by id
+#[utoipa::path(
+    get, path = "/api/jobs", operation_id = "list_jobs", tag = "jobs",
+    params(
+        ("state" = Option<String>, Query, description = "\"available\", \"running\" or \"discarded\"", example = "discarded"),
+        ("after" = Option<i64>, Query, description = "Only ids above this one"),
+        ("limit" = Option<u32>, Query, description = "How many, 1 to 1,000; 100 where left out"),
+    ),
+    responses((status = 200, description = "The jobs, and how many there are", body = JobsView))
+)]
+pub(crate) async fn list_jobs(
+    State(services): State<Services>,
+    mut params: Params,
+) -> Result<Json<JobsView>, ApiError> {
+    let state = params.text("state").and_then(|name| {
+        let state = JobState::parse(&name);
+        if state.is_none() {
+            params.refuse("state", "is one of available, running, discarded");
+        }
+        state
+    });
+    let (after, limit) = (params.number("after", &(0..=i64::MAX)).unwrap_or(0), params.limit(100));
+    params.finish()?;
+    let jobs = services.queue.jobs(state, JobId(after), limit).await?;
+    let next = (jobs.len() == limit).then(|| jobs.last().map(|summary| summary.job.id.0)).flatten();
+    let counts = services.queue.job_counts().await?.into();
+    Ok(Json(JobsView { items: jobs.into_iter().map(JobView::from).collect(), next, counts }))
+}
+
+/// One job
+#[utoipa::path(
+    get, path = "/api/jobs/{id}", operation_id = "get_job", tag = "jobs",
+    params(("id" = i64, Path, description = "Which job", example = 1)),
+    responses(
+        (status = 200, description = "The job", body = JobView),
+        (status = 404, description = "`not_found`: done, or never there", body = ProblemView,
+            content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn get_job(State(services): State<Services>, JobPath(id): JobPath) -> Result<Json<JobView>, ApiError> {
+    let job = services.queue.job(id).await?.ok_or_else(|| no_job(id))?;
+    Ok(Json(job.into()))
+}
+
+/// Try a job again that was given up
+#[utoipa::path(
+    post, path = "/api/jobs/{id}/retry", operation_id = "retry_job", tag = "jobs",
+    params(("id" = i64, Path, description = "Which job", example = 1)),
+    responses(
+        (status = 200, description = "1, or 0 where it was not given up", body = RetriedView),
+        (status = 404, description = "`not_found`: done, or never there", body = ProblemView,
+            content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn retry_job(
+    State(services): State<Services>,
+    JobPath(id): JobPath,
+) -> Result<Json<RetriedView>, ApiError> {
+    let retried = services.queue.retry(Some(id)).await?;
+    if retried == 0 && services.queue.job(id).await?.is_none() {
+        return Err(no_job(id));
+    }
+    Ok(Json(RetriedView { retried }))
+}
+
+/// Try all jobs again that were given up
+#[utoipa::path(
+    post, path = "/api/jobs/retry", operation_id = "retry_jobs", tag = "jobs",
+    responses((status = 200, description = "How many there were", body = RetriedView))
+)]
+pub(crate) async fn retry_jobs(State(services): State<Services>) -> Result<Json<RetriedView>, ApiError> {
+    Ok(Json(RetriedView { retried: services.queue.retry(None).await? }))
+}
+
+fn no_job(id: JobId) -> ApiError {
+    ApiError::new(Code::NotFound, format!("There is no job {}; jobs that are done are not kept.", id.0))
+}

@@ -1,0 +1,174 @@
+//! `POST /api/similar`, and how every answer of the recommender looks.
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use soniquebay_domain::{FieldError, Filter, Space, TrackId};
+use soniquebay_search::{Answer, Found, Seed, SimilarOptions, Why};
+use soniquebay_wire::{FilterInput, ProblemView, TrackView};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::Services;
+use crate::error::{ApiError, Code};
+use crate::extract::JsonBody;
+use crate::params::MAX_LIMIT;
+
+/// Seeds in one question.
+const MAX_SEEDS: usize = 100;
+
+pub(crate) fn routes() -> OpenApiRouter<Services> {
+    OpenApiRouter::new().routes(routes!(similar_to_seeds))
+}
+
+/// Several tracks to find more of.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "seeds": [{"track_id": 123}, {"track_id": 7, "weight": -0.5}],
+    "filters": {"genre": "rock", "exclude_same_artist": true, "year_range": {"min": 2000, "max": 2020}},
+    "limit": 10
+}))]
+pub(crate) struct SeedsInput {
+    /// The tracks, 1 to 100.
+    seeds: Vec<SeedInput>,
+    /// Which tracks may be answered.
+    #[serde(default)]
+    #[schema(value_type = Option<FilterInput>)]
+    filters: Option<Value>,
+    /// How many, 1 to 1,000; 10 where left out.
+    limit: Option<usize>,
+    /// The space to search; the serving one where left out.
+    space: Option<String>,
+}
+
+/// One of them.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SeedInput {
+    track_id: i64,
+    /// How much it counts, 1 where left out; below 0, the answer goes away from it.
+    weight: Option<f64>,
+}
+
+/// What was found, best first.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AnswerView {
+    /// The space that was searched.
+    space: String,
+    /// The tracks.
+    items: Vec<FoundView>,
+}
+
+/// One track of an answer.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FoundView {
+    /// The track.
+    track: TrackView,
+    /// Cosine, −1 to 1; for a typed search, its rank as 0 to 1.
+    score: f32,
+    /// 1 − score.
+    distance: f32,
+    /// What speaks for it.
+    why: WhyView,
+}
+
+/// What speaks for a track.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct WhyView {
+    /// The part of the cosine that comes from words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    words: Option<f32>,
+    /// The part of the cosine that comes from measured numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    numbers: Option<f32>,
+    /// Facts that agree with a seed's: "same genre", "near tempo".
+    closest: Vec<&'static str>,
+    /// For a typed search: "text", "meaning" or "both".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    matched: Option<&'static str>,
+}
+
+impl From<Answer> for AnswerView {
+    fn from(answer: Answer) -> Self {
+        Self { space: answer.space.to_string(), items: answer.items.into_iter().map(FoundView::from).collect() }
+    }
+}
+
+impl From<Found> for FoundView {
+    fn from(found: Found) -> Self {
+        let Why { words, numbers, closest, matched } = found.why;
+        Self {
+            track: TrackView::from(&found.track),
+            score: found.score,
+            distance: 1.0 - found.score,
+            why: WhyView { words, numbers, closest, matched: matched.map(|matched| matched.name()) },
+        }
+    }
+}
+
+/// More like several tracks, and less like others
+#[utoipa::path(
+    post, path = "/api/similar", operation_id = "similar_to_seeds", tag = "search",
+    request_body = SeedsInput,
+    responses(
+        (status = 200, description = "The nearest tracks, the seeds left out", body = AnswerView),
+        (status = 404, description = "`no_track`, `no_vector`", body = ProblemView,
+            content_type = "application/problem+json"),
+        (status = 409, description = "`vector_pending`, with its `state`", body = ProblemView,
+            content_type = "application/problem+json"),
+        (status = 422, description = "`invalid_vector`, `invalid_filter`", body = ProblemView,
+            content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn similar_to_seeds(
+    State(services): State<Services>,
+    body: JsonBody,
+) -> Result<Json<AnswerView>, ApiError> {
+    let input: SeedsInput = body.read(Code::InvalidFilter)?;
+    let seeds = read_seeds(&input.seeds)?;
+    let options = read_options(input.filters, input.limit, input.space.as_deref())?;
+    Ok(Json(services.recommender.similar(&seeds, options).await?.into()))
+}
+
+fn read_seeds(given: &[SeedInput]) -> Result<Vec<Seed>, ApiError> {
+    let refuse = |reason: String| ApiError::fields(Code::InvalidFilter, vec![FieldError::new("seeds", reason)]);
+    if given.is_empty() || given.len() > MAX_SEEDS {
+        return Err(refuse(format!("{} seeds: 1 to {MAX_SEEDS} are needed", given.len())));
+    }
+    let read = |(index, seed): (usize, &SeedInput)| {
+        let track_id = TrackId::new(seed.track_id)
+            .ok_or_else(|| refuse(format!("seed {index}: {} is no track id", seed.track_id)))?;
+        let weight = seed.weight.unwrap_or(1.0) as f32;
+        // Infinite is what a number too large for single precision becomes.
+        if weight.is_finite() { Ok(Seed { track_id, weight }) } else { Err(refuse(format!("seed {index}: weight"))) }
+    };
+    given.iter().enumerate().map(read).collect()
+}
+
+/// What the bodies of all searches share.
+pub(crate) fn read_options(
+    filters: Option<Value>,
+    limit: Option<usize>,
+    space: Option<&str>,
+) -> Result<SimilarOptions, ApiError> {
+    let mut errors = Vec::new();
+    let limit = limit.unwrap_or(10);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        errors.push(FieldError::new("limit", format!("{limit} is not from 1 to {MAX_LIMIT}")));
+    }
+    let space = space.and_then(|name| {
+        Space::parse(name).map_err(|error| errors.push(FieldError::new("space", error.to_string()))).ok()
+    });
+    let filter = match filters.map(serde_json::from_value::<Option<FilterInput>>).transpose() {
+        Ok(input) => input.flatten().map_or(Ok(Filter::default()), FilterInput::check),
+        Err(error) => Err(vec![FieldError::new("filters", error.to_string())]),
+    };
+    match filter {
+        Ok(filter) if errors.is_empty() => Ok(SimilarOptions { filter, limit, space }),
+        Ok(_) => Err(ApiError::fields(Code::InvalidFilter, errors)),
+        Err(found) => Err(ApiError::fields(Code::InvalidFilter, errors.into_iter().chain(found).collect())),
+    }
+}

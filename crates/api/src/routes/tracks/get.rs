@@ -1,0 +1,39 @@
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use soniquebay_wire::{ProblemView, TrackView};
+
+use super::version;
+use crate::Services;
+use crate::error::ApiError;
+use crate::extract::TrackPath;
+
+/// One track, with how far its vector is
+#[utoipa::path(
+    get, path = "/api/tracks/{id}", operation_id = "get_track", tag = "tracks",
+    params(("id" = i64, Path, description = "Which track", example = 123),
+        ("if-none-match" = Option<String>, Header, description = "The ETag that is known already")),
+    responses(
+        (status = 200, description = "The track; its ETag is its version and state", body = TrackView),
+        (status = 304, description = "Nothing changed"),
+        (status = 404, description = "`no_track`", body = ProblemView, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn get_track(
+    State(services): State<Services>,
+    TrackPath(id): TrackPath,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let track = services.catalog.tracks(vec![id]).await?.pop().ok_or_else(|| ApiError::no_track(id))?;
+    let mut view = TrackView::from(&track);
+    if let Some((_, state)) = services.vectors.states(&services.recommender.serving, vec![id]).await?.pop() {
+        view = view.with_state(state);
+    }
+    let etag = version::etag(&track, view.state.as_ref());
+    let response = match version::is_known(&headers, &etag) {
+        true => StatusCode::NOT_MODIFIED.into_response(),
+        false => Json(view).into_response(),
+    };
+    Ok(version::with_etag(&etag, response))
+}

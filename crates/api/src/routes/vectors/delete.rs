@@ -1,0 +1,39 @@
+use axum::extract::State;
+use axum::http::StatusCode;
+use soniquebay_wire::ProblemView;
+
+use super::get::no_vector;
+use crate::Services;
+use crate::error::ApiError;
+use crate::extract::TrackPath;
+use crate::params::Params;
+
+/// Remove a track's vectors
+///
+/// In the space asked for, else in all. While the track is in the library, spaces that jobs fill are filled again.
+#[utoipa::path(
+    delete, path = "/api/track-vectors/{track_id}", operation_id = "delete_vector", tag = "vectors",
+    params(("track_id" = i64, Path, description = "Whose", example = 123),
+        ("space" = Option<String>, Query, description = "In which space", example = "external/396")),
+    responses(
+        (status = 204, description = "Removed"),
+        (status = 404, description = "`no_vector`", body = ProblemView, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn delete_vector(
+    State(services): State<Services>,
+    TrackPath(id): TrackPath,
+    mut params: Params,
+) -> Result<StatusCode, ApiError> {
+    let asked = params.space();
+    params.finish()?;
+    let spaces = match &asked {
+        Some(space) => vec![space.clone()],
+        None => services.vectors.spaces().await?.into_iter().map(|coverage| coverage.space).collect(),
+    };
+    let mut removed = false;
+    for space in spaces {
+        removed |= services.vectors.remove_vector(&space, id).await?;
+    }
+    if removed { Ok(StatusCode::NO_CONTENT) } else { Err(no_vector(id, asked.as_ref())) }
+}

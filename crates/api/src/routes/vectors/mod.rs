@@ -1,0 +1,41 @@
+//! `/api/track-vectors`.
+
+mod batch;
+mod delete;
+mod get;
+mod list;
+mod put;
+mod search;
+
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::Response;
+use soniquebay_domain::{Space, VectorWrite};
+use soniquebay_wire::VectorRecord;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::Services;
+
+const SPACE_HEADER: HeaderName = HeaderName::from_static("x-soniquebay-space");
+
+pub(crate) fn routes() -> OpenApiRouter<Services> {
+    OpenApiRouter::new()
+        .routes(routes!(list::list_vectors, put::put_vector))
+        .routes(routes!(batch::put_vectors))
+        .routes(routes!(search::search_vectors))
+        .routes(routes!(get::get_vector, delete::delete_vector))
+}
+
+/// What the client says of the track is not kept: the catalogue is the truth, and filters read it.
+fn to_write(record: VectorRecord) -> VectorWrite {
+    let VectorRecord { track_id, space, vector, content_hash, metadata: _ } = record;
+    VectorWrite { track_id, space, vector, content_hash }
+}
+
+/// Says which space a bare array is about.
+fn with_space(mut response: Response, space: &Space) -> Response {
+    if let Ok(value) = HeaderValue::from_str(&space.to_string()) {
+        response.headers_mut().insert(SPACE_HEADER, value);
+    }
+    response
+}

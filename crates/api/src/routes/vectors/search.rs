@@ -1,0 +1,110 @@
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use soniquebay_domain::{FieldError, TrackId};
+use soniquebay_search::{Found, Seed};
+use soniquebay_wire::{FilterInput, ProblemView, read_embedding};
+use utoipa::ToSchema;
+
+use super::with_space;
+use crate::Services;
+use crate::error::{ApiError, Code};
+use crate::extract::JsonBody;
+use crate::routes::similar::read_options;
+
+/// A vector, or a track that has one.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "query_track_id": 123, "limit": 10,
+    "filters": {"genre": "rock", "exclude_same_artist": true, "year_range": {"min": 2000, "max": 2020}}
+}))]
+pub(crate) struct VectorQuery {
+    /// The vector to search near.
+    embedding: Option<Vec<f64>>,
+    /// The track to search near, instead.
+    query_track_id: Option<i64>,
+    /// How many, 1 to 1,000; 10 where left out.
+    limit: Option<usize>,
+    /// Which tracks may be answered.
+    #[serde(default)]
+    #[schema(value_type = Option<FilterInput>)]
+    filters: Option<Value>,
+    /// The space to search; the serving one where left out.
+    space: Option<String>,
+}
+
+/// A track near the query.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct NeighbourView {
+    track_id: i64,
+    /// 1 − cosine.
+    distance: f32,
+    /// Cosine, −1 to 1.
+    similarity: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    artist: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    album: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    genre: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    year: Option<i32>,
+}
+
+impl From<Found> for NeighbourView {
+    fn from(found: Found) -> Self {
+        let fields = found.track.fields;
+        Self {
+            track_id: found.track.id.get(),
+            distance: 1.0 - found.score,
+            similarity: found.score,
+            title: fields.title,
+            artist: fields.artist,
+            album: fields.album,
+            genre: fields.genre,
+            year: fields.year,
+        }
+    }
+}
+
+/// Tracks near a vector
+///
+/// A bare array; the space that was searched is in the header `x-soniquebay-space`.
+#[utoipa::path(
+    post, path = "/api/track-vectors/search", operation_id = "search_vectors", tag = "search",
+    request_body = VectorQuery,
+    responses(
+        (status = 200, description = "The nearest tracks", body = Vec<NeighbourView>,
+            headers(("x-soniquebay-space" = String, description = "The space that was searched"))),
+        (status = 404, description = "`no_track`, `no_vector`", body = ProblemView,
+            content_type = "application/problem+json"),
+        (status = 409, description = "`vector_pending`, with its `state`", body = ProblemView,
+            content_type = "application/problem+json"),
+        (status = 422, description = "`invalid_vector` with the `spaces` of its length, `invalid_filter`",
+            body = ProblemView, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn search_vectors(State(services): State<Services>, body: JsonBody) -> Result<Response, ApiError> {
+    let query: VectorQuery = body.read(Code::InvalidVector)?;
+    let refuse = |error| ApiError::fields(Code::InvalidVector, vec![error]);
+    let options = read_options(query.filters, query.limit, query.space.as_deref())?;
+    let answer = match (query.embedding, query.query_track_id) {
+        (Some(numbers), None) => {
+            let vector = read_embedding(&numbers).map_err(refuse)?;
+            services.recommender.search_vector(&vector, options).await?
+        }
+        (None, Some(id)) => {
+            let wrong = || refuse(FieldError::new("query_track_id", format!("{id} is no track id")));
+            let seed = Seed { track_id: TrackId::new(id).ok_or_else(wrong)?, weight: 1.0 };
+            services.recommender.similar(&[seed], options).await?
+        }
+        _ => return Err(refuse(FieldError::new("embedding", "send either this or query_track_id"))),
+    };
+    let items: Vec<NeighbourView> = answer.items.into_iter().map(NeighbourView::from).collect();
+    Ok(with_space(Json(items).into_response(), &answer.space))
+}

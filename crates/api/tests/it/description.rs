@@ -1,0 +1,77 @@
+use std::collections::HashSet;
+
+use axum::http::StatusCode;
+
+use crate::app::App;
+
+const ROUTES: [(&str, &str); 22] = [
+    ("/api/tracks", "get post"),
+    ("/api/tracks/batch", "post"),
+    ("/api/tracks/search", "get"),
+    ("/api/tracks/{id}", "delete get patch put"),
+    ("/api/tracks/{id}/features", "put"),
+    ("/api/tracks/{id}/similar", "get"),
+    ("/api/track-vectors", "get post"),
+    ("/api/track-vectors/batch", "post"),
+    ("/api/track-vectors/search", "post"),
+    ("/api/track-vectors/{track_id}", "delete get"),
+    ("/api/similar", "post"),
+    ("/api/search", "get"),
+    ("/api/spaces", "get"),
+    ("/api/stats", "get"),
+    ("/api/jobs", "get"),
+    ("/api/jobs/retry", "post"),
+    ("/api/jobs/{id}", "get"),
+    ("/api/jobs/{id}/retry", "post"),
+    ("/api/events", "get"),
+    ("/healthz", "get"),
+    ("/readyz", "get"),
+    ("/metrics", "get"),
+];
+
+#[tokio::test]
+async fn every_route_is_described() {
+    let app = App::new().await;
+    let description = app.get("/openapi.json").await.json();
+    let paths = description["paths"].as_object().unwrap();
+    let mut ids = HashSet::new();
+    for (path, methods) in ROUTES {
+        let item = paths.get(path).unwrap_or_else(|| panic!("{path} is not described")).as_object().unwrap();
+        let mut found: Vec<&str> = item.keys().map(String::as_str).collect();
+        found.sort_unstable();
+        assert_eq!(found.join(" "), methods, "{path}");
+        for (method, operation) in item {
+            let id = operation["operationId"].as_str().unwrap();
+            assert!(id.contains('_') && ids.insert(id.to_owned()), "{method} {path}: {id}");
+            assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{id} has no summary");
+            assert!(operation["responses"]["500"].is_object(), "{id} names no errors");
+            if operation.get("requestBody").is_some() {
+                assert!(operation["responses"]["413"].is_object(), "{id}: too large a body");
+            }
+        }
+    }
+    assert_eq!(paths.len(), ROUTES.len());
+    assert_eq!(description["info"]["version"], "0.0.0-test");
+    let text = description.to_string();
+    for reference in text.split("\"#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next()) {
+        assert!(description["components"]["schemas"][reference].is_object(), "{reference} is not described");
+    }
+}
+
+#[tokio::test]
+async fn the_docs_need_no_internet() {
+    let app = App::new().await;
+    assert_eq!(app.get("/docs").await.status, StatusCode::SEE_OTHER);
+    let page = app.get("/docs/").await;
+    assert_eq!(page.status, StatusCode::OK);
+    let initializer = app.get("/docs/swagger-initializer.js").await.text();
+    assert!(initializer.contains("/openapi.json"), "{initializer}");
+    for text in [page.text(), initializer] {
+        assert!(!text.contains("http://") && !text.contains("https://"), "{text}");
+    }
+    assert!(page.header("content-security-policy").starts_with("default-src 'self'"));
+    for part in page.text().split("./").skip(1).filter_map(|rest| rest.split('"').next()) {
+        let answer = app.get(&format!("/docs/{part}")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{part}");
+    }
+}

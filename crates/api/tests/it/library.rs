@@ -1,0 +1,177 @@
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
+use serde_json::{Value, json};
+
+use crate::app::App;
+
+fn joga() -> Value {
+    json!({"title": "Jóga", "artist_name": "Björk", "album_title": "Homogenic", "genre": "Electronic", "bpm": 80,
+        "year": 1997, "duration": 305, "rating": 5})
+}
+
+#[tokio::test]
+async fn a_track_is_created_once_and_recognised_after() {
+    let app = App::new().await;
+    let created = app.post("/api/tracks/", &joga()).await;
+    let track = created.json();
+    assert_eq!(created.status, StatusCode::CREATED, "{track}");
+    assert_eq!(created.header("location"), format!("/api/tracks/{}", track["id"]));
+    assert_eq!(
+        (&track["artist"], &track["album"], &track["extra"]["rating"]),
+        (&json!("Björk"), &json!("Homogenic"), &json!(5))
+    );
+
+    let again = app
+        .post(
+            "/api/tracks",
+            &json!({"title": "joga", "artist": "BJORK", "album": "Homogenic", "duration": 304, "energy": 0.5}),
+        )
+        .await;
+    assert_eq!((again.status, &again.json()["id"]), (StatusCode::OK, &track["id"]));
+    assert_eq!((&again.json()["energy"], &again.json()["year"]), (&json!(0.5), &json!(1997)), "merged");
+
+    let own = app.post("/api/tracks", &json!({"id": 4711, "title": "Hunter"})).await;
+    assert_eq!((own.status, &own.json()["id"]), (StatusCode::CREATED, &json!(4711)));
+}
+
+#[tokio::test]
+async fn a_track_is_read_replaced_changed_and_removed() {
+    let app = App::new().await;
+    let id = app.post("/api/tracks", &joga()).await.json()["id"].as_i64().unwrap();
+    let path = format!("/api/tracks/{id}");
+
+    let got = app.get(&format!("{path}/")).await;
+    assert_eq!((got.status, &got.json()["state"]["status"]), (StatusCode::OK, &json!("pending")));
+    let changed = app.send_json(Method::PATCH, &path, &json!({"genre": null, "album": "Homogenic (Live)"})).await;
+    assert_eq!((changed.status, changed.json().get("genre")), (StatusCode::OK, None));
+    assert_eq!(changed.json()["year"], 1997);
+    let replaced = app.send_json(Method::PUT, &path, &json!({"id": id, "title": "Jóga"})).await;
+    assert_eq!((replaced.status, replaced.json().get("artist")), (StatusCode::OK, None));
+
+    let features = json!({"bpm": 128, "key": "8A", "mood_happy": 0.8, "duration": 99});
+    let measured = app.send_json(Method::PUT, &format!("{path}/features"), &features).await;
+    assert_eq!(measured.status, StatusCode::OK, "{measured:?}");
+    assert_eq!((&measured.json()["camelot"], &measured.json()["title"]), (&json!("8A"), &json!("Jóga")));
+    let unknown = app.send_json(Method::PUT, &format!("{path}/features"), &json!({"bpm": 1, "title": "x"})).await;
+    assert_eq!(unknown.problem(422, "invalid_track")["errors"][0]["field"], "title");
+
+    assert_eq!(app.delete(&path).await.status, StatusCode::NO_CONTENT);
+    for answer in [
+        app.delete(&path).await,
+        app.get(&path).await,
+        app.send_json(Method::PUT, &path, &joga()).await,
+        app.send_json(Method::PATCH, &path, &json!({"genre": "x"})).await,
+        app.send_json(Method::PUT, &format!("{path}/features"), &json!({"bpm": 99})).await,
+    ] {
+        answer.problem(404, "no_track");
+    }
+}
+
+#[tokio::test]
+async fn a_version_guards_against_lost_changes() {
+    let app = App::new().await;
+    let created = app.post("/api/tracks", &joga()).await;
+    let (path, etag) = (format!("/api/tracks/{}", created.json()["id"]), created.header("etag").to_owned());
+    let request = |method: Method, header: &str, value: &str, body: Value| {
+        let request = Request::builder().method(method).uri(&path).header(header, value);
+        request.header("content-type", "application/json").body(Body::from(body.to_string())).unwrap()
+    };
+    let first = app.send(request(Method::PATCH, "if-match", &etag, json!({"year": 1998}))).await;
+    assert_eq!(first.status, StatusCode::OK);
+    assert_ne!(first.header("etag"), etag);
+    let late = app.send(request(Method::PATCH, "if-match", &etag, json!({"year": 1999}))).await;
+    late.problem(412, "outdated");
+    app.send(request(Method::PUT, "if-match", "\"x\"", joga())).await.problem(412, "outdated");
+    let any = app.send(request(Method::PATCH, "if-match", "*", json!({"year": 1999}))).await;
+    assert_eq!(any.status, StatusCode::OK);
+
+    let etag = app.get(&path).await.header("etag").to_owned();
+    let known = app.send(request(Method::GET, "if-none-match", &etag, json!({}))).await;
+    assert_eq!((known.status, known.bytes.len()), (StatusCode::NOT_MODIFIED, 0));
+    let by_state = app.send(request(Method::PATCH, "if-match", &etag, json!({"year": 1999}))).await;
+    assert_eq!(by_state.status, StatusCode::OK, "the ETag of a reading guards a write");
+    app.set_vector(created.json()["id"].as_i64().unwrap(), [1.0, 0.0, 0.0]).await;
+    let news = app.send(request(Method::GET, "if-none-match", &etag, json!({}))).await;
+    assert_eq!((news.status, &news.json()["state"]["status"]), (StatusCode::OK, &json!("ready")));
+}
+
+#[tokio::test]
+async fn lists_are_walked_both_ways() {
+    let app = App::new().await;
+    for number in 1..=5 {
+        app.post("/api/tracks", &json!({"id": number * 10, "title": format!("t{number}")})).await;
+    }
+    let ids = |items: &Value| -> Vec<i64> {
+        items.as_array().unwrap().iter().map(|track| track["id"].as_i64().unwrap()).collect()
+    };
+    assert_eq!(ids(&app.get("/api/tracks/?skip=1&limit=2").await.json()), [20, 30]);
+    let first = app.get("/api/tracks?after=0&limit=3").await.json();
+    assert_eq!((ids(&first["items"]), &first["next"]), (vec![10, 20, 30], &json!(30)));
+    let last = app.get("/api/tracks?after=30&limit=3").await.json();
+    assert_eq!((ids(&last["items"]), &last["next"]), (vec![40, 50], &Value::Null));
+    let sparse = app.get("/api/tracks/?fields=id,content_hash,metadata_hash&after=0&limit=1").await.json();
+    let names: Vec<&String> = sparse["items"][0].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["content_hash", "id", "metadata_hash"]);
+}
+
+#[tokio::test]
+async fn a_batch_says_what_became_of_each() {
+    let app = App::new().await;
+    app.post("/api/tracks", &json!({"id": 1, "title": "A"})).await;
+    let batch = json!([{"id": 1, "title": "A"}, {"title": "B"}, {"title": "C", "bpm": "fast"}, 7, {"artist": "no title"},
+        {"id": 1, "title": "A2"}]);
+    let report = app.post("/api/tracks/batch", &batch).await;
+    assert_eq!(report.status, StatusCode::OK, "{report:?}");
+    let report = report.json();
+    assert_eq!(
+        (&report["created"], &report["updated"], &report["unchanged"]),
+        (&json!(1), &json!(1), &json!(1)),
+        "{report}"
+    );
+    let failed: Vec<_> =
+        report["failed"].as_array().unwrap().iter().map(|one| one["index"].as_i64().unwrap()).collect();
+    assert_eq!(failed, [2, 3, 4]);
+    assert_eq!(report["ids"].as_array().unwrap().len(), 6);
+    assert_eq!((&report["ids"][0], &report["ids"][3]), (&json!(1), &Value::Null));
+    app.post("/api/tracks/batch", &json!(vec![json!({"title": "x"}); 1001])).await.problem(422, "invalid_track");
+}
+
+#[tokio::test]
+async fn bulk_lines_have_no_end_and_bounded_lines() {
+    let app = App::new().await;
+    let mut lines: String = (0..1200).map(|n| format!("{{\"title\": \"t{n}\", \"path\": \"/m/{n}\"}}\n")).collect();
+    lines.push_str("not json\n\n");
+    lines.push_str(&format!("{{\"title\": \"{}\"}}\n", "x".repeat(70_000)));
+    lines.push_str("{\"title\": \"last\"}");
+    let report = app.send_text(Method::POST, "/api/tracks/batch/", "application/x-ndjson; charset=utf-8", lines).await;
+    let report = report.json();
+    assert_eq!((&report["created"], &report["failed_count"]), (&json!(1201), &json!(2)), "{report}");
+    assert_eq!((&report["failed"][0]["index"], &report["failed"][1]["index"]), (&json!(1200), &json!(1202)));
+    assert_eq!(app.get("/api/stats").await.json()["tracks"], 1201);
+}
+
+#[tokio::test]
+async fn a_bulk_import_may_be_larger_than_any_other_body() {
+    let app = App::new().await;
+    let extra = "y".repeat(10_000);
+    let lines: String = (0..400).map(|n| format!("{{\"title\": \"t{n}\", \"note\": \"{extra}\"}}\n")).collect();
+    let report = app.send_text(Method::POST, "/api/tracks/batch", "application/x-ndjson", lines).await;
+    assert_eq!(report.json()["created"], 400);
+}
+
+#[tokio::test]
+async fn names_are_searched() {
+    let app = App::new().await;
+    app.post("/api/tracks", &joga()).await;
+    app.post("/api/tracks", &json!({"title": "Joga", "artist": "Somebody", "genre": "Rock"})).await;
+    let titles = async |query: &str| -> Vec<String> {
+        let answer = app.get(&format!("/api/tracks/search?{query}")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        answer.json().as_array().unwrap().iter().map(|t| t["artist"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(titles("q=bjork").await, ["Björk"]);
+    assert_eq!(titles("title=joga").await.len(), 2);
+    assert_eq!(titles("title=joga&artist=somebody").await, ["Somebody"]);
+    assert_eq!(titles("q=joga&genre=ROCK").await, ["Somebody"]);
+    app.get("/api/tracks/search?genre=rock").await.problem(422, "invalid_filter");
+}

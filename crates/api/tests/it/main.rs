@@ -1,0 +1,9 @@
+//! The routers over a real SQLite store, with a vectorizer that needs no model.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "what a test did not expect fails it")]
+
+mod app;
+mod bad_input;
+mod description;
+mod library;
+mod recommender;
+mod service;

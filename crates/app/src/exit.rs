@@ -1,0 +1,53 @@
+//! What the exit code says. Listed in `soniquebay --help`.
+
+use std::process::ExitCode;
+
+/// Something went wrong; the message says what.
+pub(crate) const FAILED: u8 = 1;
+const NOT_FOUND: u8 = 3;
+const PARTLY: u8 = 4;
+const MODEL_MISSING: u8 = 5;
+const INTERRUPTED: u8 = 130;
+
+/// Ends that a calling program may want to tell apart.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum End {
+    /// What was asked for is not there.
+    #[error("{0}")]
+    NotFound(String),
+    /// Done, but some inputs were refused; they were named.
+    #[error("{0}")]
+    Partly(String),
+    /// Nothing can be embedded.
+    #[error("the model is not installed. Fetch it once with:\n  soniquebay model pull")]
+    ModelMissing,
+    /// Ctrl-C.
+    #[error("interrupted; what was done is kept, and the same command goes on from there")]
+    Interrupted,
+}
+
+/// Prints the error, if any, and turns it into the exit code.
+pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    let code = match error.downcast_ref::<End>() {
+        Some(End::NotFound(_)) => NOT_FOUND,
+        Some(End::Partly(_)) => PARTLY,
+        Some(End::ModelMissing) => MODEL_MISSING,
+        Some(End::Interrupted) => INTERRUPTED,
+        None => FAILED,
+    };
+    // The chain of causes, each where it adds something.
+    let mut message = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !message.contains(&cause) {
+            message.push_str(": ");
+            message.push_str(&cause);
+        }
+    }
+    if code == PARTLY || code == INTERRUPTED {
+        eprintln!("{message}");
+    } else {
+        eprintln!("error: {message}");
+    }
+    code.into()
+}

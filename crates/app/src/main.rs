@@ -1,0 +1,31 @@
+//! `soniquebay`: every role of the product in one binary.
+
+mod cli;
+mod commands;
+mod data_folder;
+mod exit;
+mod library;
+mod output;
+mod shutdown;
+mod telemetry;
+mod vectorize;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    telemetry::start(&cli);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: no threads could be started: {error}");
+            return exit::FAILED.into();
+        }
+    };
+    let result = runtime.block_on(commands::run(cli));
+    // Reads of slow disks may still hang: they must not hold the exit back.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    exit::report(result)
+}

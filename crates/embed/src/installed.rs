@@ -1,0 +1,76 @@
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use soniquebay_domain::{EmbedError, Embedder, Purpose};
+
+use crate::local::{ALL_MINILM_L6_V2, LocalEmbedder, LocalModel};
+use crate::model_files::{ModelFiles, ModelStatus};
+
+/// The model of a data folder, loaded when it is first needed: a command that embeds nothing costs no memory, and a model
+/// that is pulled while a server runs is found without a restart.
+pub struct InstalledModel {
+    files: ModelFiles,
+    loaded: Arc<Mutex<Option<Arc<LocalEmbedder>>>>,
+}
+
+impl InstalledModel {
+    /// The model whose files these are, there or not.
+    pub fn new(files: ModelFiles) -> Self {
+        Self { files, loaded: Arc::default() }
+    }
+
+    fn missing(&self) -> EmbedError {
+        EmbedError::ModelMissing { model: ALL_MINILM_L6_V2.name.to_owned() }
+    }
+
+    async fn embedder(&self) -> Result<Arc<LocalEmbedder>, EmbedError> {
+        if let Some(embedder) = &*self.loaded.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Ok(Arc::clone(embedder));
+        }
+        self.health().await?;
+        let (folder, slot): (PathBuf, _) = (self.files.folder().to_owned(), Arc::clone(&self.loaded));
+        tokio::task::spawn_blocking(move || {
+            // Held while loading: two callers at once must not load it twice.
+            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(embedder) = &*slot {
+                return Ok(Arc::clone(embedder));
+            }
+            let model = LocalModel::load(&folder).map_err(|error| EmbedError::Unavailable(error.to_string()))?;
+            let embedder = LocalEmbedder::start(Arc::new(model), LocalEmbedder::default_workers())
+                .map_err(|error| EmbedError::Unavailable(error.to_string()))?;
+            Ok(Arc::clone(slot.insert(Arc::new(embedder))))
+        })
+        .await
+        .map_err(|panic| EmbedError::Unavailable(panic.to_string()))?
+    }
+}
+
+#[async_trait]
+impl Embedder for InstalledModel {
+    fn model(&self) -> &str {
+        ALL_MINILM_L6_V2.name
+    }
+
+    fn dims(&self) -> usize {
+        ALL_MINILM_L6_V2.hidden
+    }
+
+    async fn health(&self) -> Result<(), EmbedError> {
+        if self.loaded.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return Ok(());
+        }
+        match self.files.status() {
+            Ok(ModelStatus::Present) => Ok(()),
+            Ok(ModelStatus::Missing { .. }) => Err(self.missing()),
+            Ok(ModelStatus::WrongSize { file, expected, found }) => Err(EmbedError::Unavailable(format!(
+                "{file} has {found} bytes instead of {expected}: fetch it again with `soniquebay model pull`"
+            ))),
+            Err(error) => Err(EmbedError::Unavailable(error.to_string())),
+        }
+    }
+
+    async fn embed(&self, texts: Vec<String>, purpose: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
+        self.embedder().await?.embed(texts, purpose).await
+    }
+}

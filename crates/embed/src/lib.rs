@@ -1,0 +1,13 @@
+//! From a track to its vector: describe it in words, measure it in twelve numbers, embed the words, combine.
+
+mod describe;
+mod installed;
+pub mod local;
+mod measure;
+pub mod model_files;
+mod vectorizer;
+
+pub use describe::Template;
+pub use installed::InstalledModel;
+pub use measure::{NAMES, NUMBERS, measure};
+pub use vectorizer::{SpaceSettings, TextAndNumbers};

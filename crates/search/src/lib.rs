@@ -1,0 +1,18 @@
+//! Finding: nearest neighbours in memory, blending of seeds, typed search, and why each answer is one.
+//!
+//! Knows the ports of `domain` and no database, model or wire format.
+
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+#[cfg(test)]
+mod fakes;
+mod fusion;
+mod memory;
+mod recommend;
+mod scan;
+mod segment;
+mod why;
+
+pub use memory::MemoryIndex;
+pub use recommend::{Answer, Found, Recommender, SearchError, Seed, SimilarOptions};
+pub use why::{Matched, Why};

@@ -1,0 +1,340 @@
+//! More like this, near this vector, and typed search.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use soniquebay_domain::{
+    Catalog, EmbedError, Facts, Filter, Hit, Space, StoreError, Track, TrackId, TrackState, Vector, VectorIndex,
+    VectorStore, Vectorizer, fold,
+};
+
+use crate::fusion::{Naming, fuse, naming};
+use crate::why::{self, Why};
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    /// A seed is not in the catalogue.
+    #[error("there is no track {0}")]
+    NoTrack(TrackId),
+    /// A seed's vector is still to come, or was given up.
+    #[error("track {id} has no vector yet")]
+    Pending {
+        /// Which seed.
+        id: TrackId,
+        /// How far it is.
+        state: TrackState,
+    },
+    /// A seed has no vector in a space that nothing here fills.
+    #[error("track {id} has no vector in space {space}")]
+    NoVector {
+        /// Which seed.
+        id: TrackId,
+        /// Where it was looked for.
+        space: Space,
+    },
+    /// The space holds no vectors and is not wanted.
+    #[error("there is no space {0}")]
+    UnknownSpace(Space),
+    /// The query has another length than the space's vectors.
+    #[error("{found} numbers where space {space} has {expected}", expected = space.dims())]
+    WrongLength {
+        /// Length of the query.
+        found: usize,
+        /// Where it was to be searched for.
+        space: Space,
+        /// The spaces whose vectors have the query's length.
+        spaces_with_that_length: Vec<Space>,
+    },
+    /// The seeds cancel each other out, or there are none.
+    #[error("the seeds cancel each other out: what is left has no direction")]
+    NoDirection,
+    /// The typed words could not be embedded.
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+    /// The store did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A track to find more of, or less of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Seed {
+    /// Which one.
+    pub track_id: TrackId,
+    /// How much it counts; below 0, the answer goes away from it.
+    pub weight: f32,
+}
+
+/// What every search can be told.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SimilarOptions {
+    /// Which tracks may be answered.
+    pub filter: Filter,
+    /// How many.
+    pub limit: usize,
+    /// Where to search; the serving space where not said.
+    pub space: Option<Space>,
+}
+
+/// What was found, best first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The space that was searched.
+    pub space: Space,
+    /// The tracks.
+    pub items: Vec<Found>,
+}
+
+/// One track of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// The track.
+    pub track: Track,
+    /// Cosine, −1 to 1; for a typed search, the fused rank as 0 to 1.
+    pub score: f32,
+    /// What speaks for it.
+    pub why: Why,
+}
+
+/// Answers questions about what is like what.
+pub struct Recommender {
+    /// The tracks.
+    pub catalog: Arc<dyn Catalog>,
+    /// Their vectors.
+    pub vectors: Arc<dyn VectorStore>,
+    /// The nearest of them.
+    pub index: Arc<dyn VectorIndex>,
+    /// Typed words as vectors, and which part of a vector is words.
+    pub vectorizer: Arc<dyn Vectorizer>,
+    /// Where to search unless told.
+    pub serving: Space,
+}
+
+/// Text hits asked for at first, and at most when filters throw many of them out.
+const TEXT_HITS: usize = 100;
+const MOST_TEXT_HITS: usize = 6400;
+
+impl Recommender {
+    /// Tracks near the weighted sum of the seeds' unit vectors, the seeds left out.
+    pub async fn similar(&self, seeds: &[Seed], options: SimilarOptions) -> Result<Answer, SearchError> {
+        let space = self.space(options.space).await?;
+        let tracks = self.seed_tracks(seeds).await?;
+        let query = self.blend(seeds, &space).await?;
+        let mut filter = options.filter;
+        filter.excluded_tracks.extend(seeds.iter().map(|seed| seed.track_id));
+        if filter.exclude_same_artist {
+            let artists = tracks.values().filter_map(|track| track.fields.artist.as_deref()).map(fold);
+            // No name is no artist: it would leave out everybody whose artist is unknown.
+            filter.excluded_artists.extend(artists.filter(|artist| !artist.is_empty()));
+        }
+        let hits = self.index.search(&space, &query, options.limit, &filter).await?;
+        let liked: Vec<&Track> =
+            seeds.iter().filter(|seed| seed.weight > 0.0).filter_map(|seed| tracks.get(&seed.track_id)).collect();
+        let items = self.explain(&space, &query, &hits, &liked).await?;
+        Ok(Answer { space, items })
+    }
+
+    /// Tracks near a vector that the caller made.
+    pub async fn search_vector(&self, vector: &Vector, options: SimilarOptions) -> Result<Answer, SearchError> {
+        let space = self.space(options.space).await?;
+        let found = vector.as_slice().len();
+        if found != space.dims() {
+            let all = self.vectors.spaces().await?.into_iter().map(|coverage| coverage.space);
+            let spaces_with_that_length = all.filter(|space| space.dims() == found).collect();
+            return Err(SearchError::WrongLength { found, space, spaces_with_that_length });
+        }
+        let hits = self.index.search(&space, vector, options.limit, &options.filter).await?;
+        let items = self.explain(&space, vector, &hits, &[]).await?;
+        Ok(Answer { space, items })
+    }
+
+    /// Tracks whose names hold the words and tracks whose vectors are near theirs, fused. In a space that we cannot
+    /// make the words' vector for, by text alone.
+    pub async fn search_text(&self, words: &str, options: SimilarOptions) -> Result<Answer, SearchError> {
+        let space = self.space(options.space).await?;
+        let wanted = options.limit;
+        let by_meaning = async {
+            if space != *self.vectorizer.space() {
+                return Ok(None);
+            }
+            let query = self.vectorizer.vectorize_query(words.to_owned()).await?;
+            // More than are asked for, as the ranks of what is in both rankings decide.
+            let hits = self.index.search(&space, &query, wanted.max(TEXT_HITS), &options.filter).await?;
+            Ok::<_, SearchError>(Some((query, hits)))
+        };
+        let (by_text, meaning) = tokio::join!(self.text_matches(words, &options.filter, wanted), by_meaning);
+        let (by_text, meaning) = (by_text?, meaning?);
+
+        let text_ids: Vec<TrackId> = by_text.iter().map(|track| track.id).collect();
+        let hits = meaning.as_ref().map(|(_, hits)| hits.as_slice()).unwrap_or_default();
+        let meaning_ids: Vec<TrackId> = hits.iter().map(|hit| hit.track_id).collect();
+        let named: HashMap<TrackId, Naming> = by_text
+            .iter()
+            .map(|track| (track.id, naming(words, track)))
+            .filter(|(_, naming)| *naming != Naming::None)
+            .collect();
+        let fused = fuse(&text_ids, &meaning_ids, &named);
+
+        let mut tracks: HashMap<TrackId, Track> = by_text.into_iter().map(|track| (track.id, track)).collect();
+        // Beyond what is asked for only where max_per_artist will throw some out.
+        let reach = if options.filter.max_per_artist.is_some() { fused.len() } else { wanted };
+        let missing = fused.iter().take(reach).map(|f| f.id).filter(|id| !tracks.contains_key(id)).collect();
+        tracks.extend(self.catalog.tracks(missing).await?.into_iter().map(|track| (track.id, track)));
+
+        let mut artists = ArtistLimit::new(options.filter.max_per_artist);
+        let mut items: Vec<Found> = fused
+            .into_iter()
+            .filter_map(|fused| {
+                let track = tracks.remove(&fused.id).filter(|track| artists.admits(track))?;
+                let why = Why { matched: Some(fused.matched), ..Why::default() };
+                Some(Found { track, score: fused.score, why })
+            })
+            .take(wanted)
+            .collect();
+        if let Some((query, _)) = &meaning {
+            self.tell_shares(&space, query, &mut items).await?;
+        }
+        Ok(Answer { space, items })
+    }
+
+    /// The space asked for, if it is one; the serving one is, even while it is empty.
+    async fn space(&self, asked: Option<Space>) -> Result<Space, SearchError> {
+        let Some(space) = asked.filter(|space| *space != self.serving) else { return Ok(self.serving.clone()) };
+        match self.vectors.spaces().await?.iter().any(|coverage| coverage.space == space) {
+            true => Ok(space),
+            false => Err(SearchError::UnknownSpace(space)),
+        }
+    }
+
+    async fn seed_tracks(&self, seeds: &[Seed]) -> Result<HashMap<TrackId, Track>, SearchError> {
+        let ids = seeds.iter().map(|seed| seed.track_id).collect();
+        let tracks: HashMap<_, _> = self.catalog.tracks(ids).await?.into_iter().map(|t| (t.id, t)).collect();
+        match seeds.iter().find(|seed| !tracks.contains_key(&seed.track_id)) {
+            Some(seed) => Err(SearchError::NoTrack(seed.track_id)),
+            None => Ok(tracks),
+        }
+    }
+
+    async fn blend(&self, seeds: &[Seed], space: &Space) -> Result<Vector, SearchError> {
+        let ids = seeds.iter().map(|seed| seed.track_id).collect();
+        let stored = self.vectors.vectors(space, ids).await?;
+        let units: HashMap<_, _> = stored.into_iter().map(|s| (s.track_id, s.vector.to_unit())).collect();
+        let mut sum = vec![0f64; space.dims()];
+        let mut weights = 0f64;
+        for seed in seeds {
+            let Some(unit) = units.get(&seed.track_id) else { return Err(self.no_vector(seed.track_id, space).await) };
+            let weight = f64::from(seed.weight);
+            weights += weight.abs();
+            sum.iter_mut().zip(unit).for_each(|(sum, number)| *sum += weight * f64::from(*number));
+        }
+        // What rounding leaves of two equal vectors is no direction either.
+        let length = sum.iter().map(|number| number * number).sum::<f64>().sqrt();
+        if !(length.is_finite() && length > 1e-5 * weights) {
+            return Err(SearchError::NoDirection);
+        }
+        Vector::new(sum.iter().map(|number| (number / length) as f32).collect()).map_err(|_| SearchError::NoDirection)
+    }
+
+    async fn no_vector(&self, id: TrackId, space: &Space) -> SearchError {
+        let look = async {
+            let filled = *space == *self.vectorizer.space()
+                || self.vectors.spaces().await?.iter().any(|known| known.space == *space && known.wanted);
+            if !filled {
+                return Ok(SearchError::NoVector { id, space: space.clone() });
+            }
+            let state = self.vectors.states(space, vec![id]).await?.pop();
+            Ok(state.map_or(SearchError::NoTrack(id), |(id, state)| SearchError::Pending { id, state }))
+        };
+        look.await.unwrap_or_else(|error: StoreError| error.into())
+    }
+
+    async fn explain(
+        &self,
+        space: &Space,
+        query: &Vector,
+        hits: &[Hit],
+        seeds: &[&Track],
+    ) -> Result<Vec<Found>, SearchError> {
+        let ids = hits.iter().map(|hit| hit.track_id).collect();
+        let mut tracks: HashMap<_, _> = self.catalog.tracks(ids).await?.into_iter().map(|t| (t.id, t)).collect();
+        let found = |hit: &Hit| {
+            // Removed since the search: no answer any more.
+            let track = tracks.remove(&hit.track_id)?;
+            let closest = why::closest(seeds, &track);
+            Some(Found { track, score: hit.score, why: Why { closest, ..Why::default() } })
+        };
+        let mut items = hits.iter().filter_map(found).collect::<Vec<_>>();
+        self.tell_shares(space, query, &mut items).await?;
+        Ok(items)
+    }
+
+    /// Only of our own space do we know which numbers come from words.
+    async fn tell_shares(&self, space: &Space, query: &Vector, items: &mut [Found]) -> Result<(), SearchError> {
+        if space != self.vectorizer.space() || items.is_empty() {
+            return Ok(());
+        }
+        let ids = items.iter().map(|found| found.track.id).collect();
+        let stored = self.vectors.vectors(space, ids).await?;
+        let units: HashMap<_, _> = stored.into_iter().map(|s| (s.track_id, s.vector.to_unit())).collect();
+        let query = query.to_unit();
+        for found in items {
+            if let Some(unit) = units.get(&found.track.id) {
+                let (words, numbers) = why::shares(&query, unit, self.vectorizer.text_dims());
+                (found.why.words, found.why.numbers) = (Some(words), Some(numbers));
+            }
+        }
+        Ok(())
+    }
+
+    /// The tracks that the words are in and the filter admits, best first: `wanted` of them where there are so many,
+    /// which can take asking for more than once.
+    async fn text_matches(&self, words: &str, filter: &Filter, wanted: usize) -> Result<Vec<Track>, SearchError> {
+        let mut asked = wanted.max(TEXT_HITS);
+        loop {
+            let hits = self.catalog.find_text(words.to_owned(), asked).await?;
+            let ids: Vec<TrackId> = hits.iter().map(|hit| hit.id).collect();
+            let tracks = self.catalog.tracks(ids.clone()).await?;
+            let mut tracks: HashMap<_, _> = tracks.into_iter().map(|track| (track.id, track)).collect();
+            let mut seen = HashSet::new();
+            let admitted: Vec<Track> = ids
+                .iter()
+                .filter(|id| seen.insert(**id))
+                .filter_map(|id| tracks.remove(id))
+                .filter(|track| filter.admits(track.id, &Facts::of(&track.fields)))
+                .collect();
+            let all_seen = hits.len() < asked || asked >= MOST_TEXT_HITS;
+            if admitted.len() >= wanted || all_seen {
+                return Ok(admitted);
+            }
+            asked = (asked * 4).min(MOST_TEXT_HITS);
+        }
+    }
+}
+
+/// Counts tracks of one artist in a ranking. Unknown artists are not counted together.
+struct ArtistLimit {
+    most: Option<usize>,
+    taken: HashMap<String, usize>,
+}
+
+impl ArtistLimit {
+    fn new(most: Option<usize>) -> Self {
+        Self { most, taken: HashMap::new() }
+    }
+
+    fn admits(&mut self, track: &Track) -> bool {
+        let Some(most) = self.most else { return true };
+        let artist = track.fields.artist.as_deref().map(fold).unwrap_or_default();
+        if artist.is_empty() {
+            return true;
+        }
+        let count = self.taken.entry(artist).or_default();
+        *count += 1;
+        *count <= most
+    }
+}
+
+#[cfg(test)]
+#[path = "recommend_tests.rs"]
+mod tests;

@@ -1,0 +1,16 @@
+mod parse;
+mod source;
+mod value;
+mod view;
+
+use serde_json::Value;
+use soniquebay_domain::TrackId;
+
+pub use parse::{TrackRecord, parse_track};
+pub use value::clean_text;
+pub use view::{StateView, TrackView};
+
+/// A track's id, as a number or a text of digits.
+pub(crate) fn read_id(value: &Value) -> Result<TrackId, String> {
+    value::id(value)?.and_then(TrackId::new).ok_or_else(|| "missing: a number above 0".into())
+}
