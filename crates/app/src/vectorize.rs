@@ -7,61 +7,77 @@ use tokio_util::sync::CancellationToken;
 use crate::exit::End;
 use crate::library::Library;
 
-/// Makes every vector that is missing, with a progress bar, and returns when all are there. Where a `serve` runs on the same
-/// data, it does the work and this only watches.
+/// How often a bar moves and a watcher looks.
+const TICK: Duration = Duration::from_millis(150);
+
+/// Makes every vector that is missing, with a progress bar, and returns when all are there. Where another process works on
+/// the same data, a `serve` or a second import, it does the work and this watches; where that one leaves, this takes over.
 pub(crate) async fn bring_up_to_date(library: &Library, stop: &CancellationToken) -> anyhow::Result<()> {
-    let lock = library.folder.try_lock("vectorizing")?;
-    if lock.is_ok() {
-        library.store.want_space(library.vectorizer.space()).await?;
-        library.store.release_orphans().await?;
-        library.store.reconcile().await?;
-    }
-    let waiting = left(library).await?;
-    if waiting == 0 {
-        return Ok(());
-    }
-    match library.vectorizer.health().await {
-        Ok(()) => {}
-        Err(EmbedError::ModelMissing { .. }) => {
-            eprintln!("{waiting} tracks wait for their vectors.");
-            return Err(End::ModelMissing.into());
-        }
-        Err(error) => return Err(error.into()),
-    }
-    let bar = bar(waiting, "tracks");
-    let result = match lock {
-        Ok(_held) => {
-            let (worker, shown) = (library.worker(|_| {}), bar.clone());
-            let work = worker.drain(stop);
-            tokio::pin!(work);
-            loop {
+    let bar = bar(0, "tracks");
+    let mut watched = None;
+    let result = loop {
+        match library.folder.try_lock("vectorizing")? {
+            Ok(_held) => break work(library, &bar, stop).await,
+            Err(holder) => {
+                let waiting = left(library).await?;
+                if waiting == 0 || stop.is_cancelled() {
+                    break Ok(());
+                }
+                // A server without a model would be watched for ever.
+                check_model(library, waiting).await?;
+                if watched.replace(holder.0.clone()).is_none() {
+                    bar.println(format!("{} makes the vectors", holder.0));
+                }
+                show(&bar, waiting);
                 tokio::select! {
-                    result = &mut work => break result.map_err(anyhow::Error::from),
-                    () = tokio::time::sleep(Duration::from_millis(150)) => show(&shown, left(library).await?),
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep(TICK) => {}
                 }
             }
-        }
-        Err(holder) => {
-            bar.println(format!("{} makes the vectors", holder.0));
-            watch(library, &bar, stop).await
         }
     };
     bar.finish_and_clear();
     result?;
-    if stop.is_cancelled() { Err(End::Interrupted.into()) } else { Ok(()) }
+    if stop.is_cancelled() {
+        return Err(End::Interrupted.into());
+    }
+    let given_up = library.store.job_counts().await?.discarded;
+    if given_up > 0 {
+        eprintln!("{given_up} tracks were given up: `soniquebay serve` lists the reasons at /api/jobs?state=discarded");
+    }
+    Ok(())
 }
 
-async fn watch(library: &Library, bar: &ProgressBar, stop: &CancellationToken) -> anyhow::Result<()> {
+/// Works through the jobs of a library whose lock is held.
+async fn work(library: &Library, bar: &ProgressBar, stop: &CancellationToken) -> anyhow::Result<()> {
+    library.store.want_space(library.vectorizer.space()).await?;
+    library.store.release_orphans().await?;
+    library.store.reconcile().await?;
+    let waiting = left(library).await?;
+    if waiting == 0 {
+        return Ok(());
+    }
+    check_model(library, waiting).await?;
+    let worker = library.worker(|_| {});
+    let work = worker.drain(stop);
+    tokio::pin!(work);
     loop {
-        let waiting = left(library).await?;
-        show(bar, waiting);
-        if waiting == 0 {
-            return Ok(());
-        }
+        show(bar, left(library).await?);
         tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(Duration::from_millis(150)) => {}
+            result = &mut work => return Ok(result?),
+            () = tokio::time::sleep(TICK) => {}
         }
+    }
+}
+
+async fn check_model(library: &Library, waiting: u64) -> anyhow::Result<()> {
+    match library.vectorizer.health().await {
+        Ok(()) => Ok(()),
+        Err(EmbedError::ModelMissing { .. }) => {
+            eprintln!("{waiting} tracks wait for their vectors.");
+            Err(End::ModelMissing.into())
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -1,5 +1,14 @@
 //! The whole system: the real binary, real files, the real model, over HTTP and the command line.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    unreachable_pub,
+    reason = "a test fails by panicking"
+)]
+
 mod bad_input;
 mod cli;
 mod demo_catalogue;

@@ -1,5 +1,14 @@
 //! The worker over the real store, with a vectorizer that does what each test needs.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    unreachable_pub,
+    reason = "a test fails by panicking"
+)]
+
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;

@@ -173,7 +173,7 @@ mod tests {
         assert!((words.closeness(0, 2) - 1.0).abs() < 1e-6, "order and case do not matter");
         assert!(words.closeness(1, 3) > words.closeness(0, 1), "a lantern is rarer than blue");
         assert_eq!(words.closeness(0, 1), words.closeness(1, 0));
-        // "title" alone is shared: by hand, 1 / (|[1, 1 + ln 3]|² …).
+        // By hand: of "title blue river" and "title green" only "title" is shared, which every track bears.
         let (common, river, rare) = (1.0, (6f64 / 3.0).ln() + 1.0, (6f64 / 2.0).ln() + 1.0);
         let blue = (6f64 / 4.0).ln() + 1.0;
         let expected = common / ((1.0 + blue * blue + river * river).sqrt() * (1.0 + rare * rare).sqrt());

@@ -25,7 +25,7 @@ impl Remembering {
     /// Embeds these texts ahead of their use, with a progress bar.
     pub(super) async fn learn(&self, texts: BTreeSet<String>, stop: &CancellationToken) -> anyhow::Result<()> {
         let mut texts: Vec<String> = texts.into_iter().filter(|text| !text.is_empty()).collect();
-        // Texts of like length go together, as short ones are padded to the longest; the slow ones first.
+        // The slow ones first, so that the time left is not promised too short.
         texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
         let bar = bar(texts.len() as u64, "texts");
         for chunk in texts.chunks(CHUNK) {

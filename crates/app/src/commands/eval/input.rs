@@ -10,8 +10,8 @@ use soniquebay_wire::parse_track;
 /// Bytes in a line.
 const LINE_BYTES: usize = 64 * 1024;
 
-/// Every track is compared with every other one: beyond this a sample says as much and takes minutes instead of hours.
-const MOST_TRACKS: usize = 100_000;
+/// Every track is compared with every other one: beyond this a sample says as much, in minutes instead of hours.
+const MOST_TRACKS: usize = 50_000;
 
 /// Tracks and, apart from them, what each is hidden as.
 #[derive(Debug, Default)]

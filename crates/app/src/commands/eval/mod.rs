@@ -42,6 +42,11 @@ pub(crate) async fn run(cli: &Cli, args: &EvalArgs, stop: &CancellationToken) ->
         "{}: all tracks are by one artist, and only other artists' tracks count as neighbours",
         args.file.display()
     );
+    anyhow::ensure!(
+        judge.labels() > 1,
+        "{}: all tracks bear one label, so that every neighbour is a good one",
+        args.file.display()
+    );
 
     let model = InstalledModel::new(DataFolder::open(cli.data.as_deref())?.model());
     model.health().await.map_err(model_error)?;
