@@ -22,7 +22,7 @@ pub(crate) enum End {
     #[error("the model is not installed. Fetch it once with:\n  soniquebay model pull")]
     ModelMissing,
     /// Ctrl-C.
-    #[error("interrupted; what was done is kept, and the same command goes on from there")]
+    #[error("interrupted; what was stored until then is kept")]
     Interrupted,
 }
 
