@@ -63,7 +63,7 @@ need_cargo() {
             "It fetches Rust $channel by itself."
     if ! found=$(cargo --version 2>/dev/null); then
         command -v rustup >/dev/null || fail "cargo is there but does not start: try cargo --version"
-        say "Installing Rust $channel with rustup, for this folder only."
+        say "Installing Rust $channel with rustup: rust-toolchain.toml asks for it."
         rustup toolchain install "$channel" --profile minimal
         found=$(cargo --version)
     fi

@@ -108,6 +108,7 @@ fn told(command: &Command) -> String {
 fn fetch_advisories(fetch: &Command) -> anyhow::Result<Gap> {
     let mut bounded = Command::new("timeout");
     bounded.arg(FETCH_SECONDS).arg(fetch.get_program()).args(fetch.get_args());
+    // Among them the PATH to cargo-deny.
     bounded.envs(fetch.get_envs().filter_map(|(name, value)| Some((name, value?))));
     // Nobody is there to be asked for a password.
     bounded.env("GIT_TERMINAL_PROMPT", "0").stdin(Stdio::null());

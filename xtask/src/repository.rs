@@ -1,5 +1,6 @@
 //! The folder that all tasks work on.
 
+use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,9 @@ use anyhow::Context;
 /// Folders that hold what was made from the sources, or nothing of ours.
 const MADE: [&str; 4] = [".git", ".cache", "target", "__pycache__"];
 
+/// How variables begin that `cargo run` sets for the crate it runs.
+const TOLD_BY_CARGO: [&str; 2] = ["CARGO_MANIFEST_", "CARGO_PKG_"];
+
 /// The repository that this crate lies in.
 pub(crate) struct Repository {
     root: PathBuf,
@@ -18,7 +22,7 @@ pub(crate) struct Repository {
 impl Repository {
     /// Found through cargo, which runs this.
     pub(crate) fn find() -> anyhow::Result<Self> {
-        let xtask = std::env::var_os("CARGO_MANIFEST_DIR").context("this is run as `cargo xtask`")?;
+        let xtask = env::var_os("CARGO_MANIFEST_DIR").context("this is run as `cargo xtask`")?;
         let root = Path::new(&xtask).parent().context("the folder of xtask has no folder above it")?;
         Ok(Self { root: root.to_owned() })
     }
@@ -31,10 +35,16 @@ impl Repository {
         fs::read_to_string(self.root.join(path)).with_context(|| format!("{path} cannot be read"))
     }
 
-    /// This cargo, in the root of the repository.
+    /// This cargo, in the root of the repository, with the environment of a cargo that is typed: what `cargo run` told of
+    /// this crate would be news to ring's build script, and half of the dependencies would be compiled once more.
     pub(crate) fn cargo(&self) -> Command {
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+        let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
         command.current_dir(&self.root);
+        for (name, _) in env::vars_os() {
+            if TOLD_BY_CARGO.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes())) {
+                command.env_remove(name);
+            }
+        }
         command
     }
 

@@ -11,6 +11,8 @@ use soniquebay_wire::{ProblemView, StateView};
 /// The kinds of errors. Their names on the wire are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
+    ForbiddenHost,
+    ForbiddenOrigin,
     InvalidJson,
     InvalidTrack,
     InvalidVector,
@@ -33,6 +35,8 @@ impl Code {
     /// Status, stable name, title.
     fn entry(self) -> (StatusCode, &'static str, &'static str) {
         match self {
+            Self::ForbiddenHost => (StatusCode::FORBIDDEN, "forbidden_host", "Not under this name"),
+            Self::ForbiddenOrigin => (StatusCode::FORBIDDEN, "forbidden_origin", "Not from this page"),
             Self::InvalidJson => (StatusCode::BAD_REQUEST, "invalid_json", "The body is not JSON"),
             Self::InvalidTrack => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_track", "The track is not acceptable"),
             Self::InvalidVector => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_vector", "The vector is not acceptable"),
@@ -75,11 +79,12 @@ pub(crate) struct ApiError {
     detail: String,
     errors: Vec<FieldError>,
     more: Map<String, Value>,
+    closing: bool,
 }
 
 impl ApiError {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), more: Map::new() }
+        Self { code, detail: detail.into(), errors: Vec::new(), more: Map::new(), closing: false }
     }
 
     /// One that names what is wrong, field by field.
@@ -97,6 +102,11 @@ impl ApiError {
         self
     }
 
+    /// The same, ending the connection, so that whoever waits for one gets it.
+    pub(crate) fn closing(self) -> Self {
+        Self { closing: true, ..self }
+    }
+
     /// What the client is told.
     pub(crate) fn told(self) -> (Code, String) {
         (self.code, self.detail)
@@ -104,6 +114,11 @@ impl ApiError {
 
     pub(crate) fn no_track(id: TrackId) -> Self {
         Self::new(Code::NoTrack, format!("There is no track {id}."))
+    }
+
+    pub(crate) fn nothing_at(path: &str) -> Self {
+        let path: String = path.chars().take(200).collect();
+        Self::new(Code::NotFound, format!("There is nothing at {path}; /docs shows what there is."))
     }
 
     /// Tells the log what the client is not told.
@@ -129,6 +144,9 @@ impl IntoResponse for ApiError {
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.closing {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         match self.code {
             Code::Overloaded => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1")),
             Code::Unavailable => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5")),
@@ -142,6 +160,7 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NoTrack(id) => Self::no_track(id),
+            StoreError::TooManySpaces(_) => Self::new(Code::InvalidVector, error.to_string()),
             StoreError::Overloaded => Self::new(Code::Overloaded, error.to_string()),
             StoreError::Unavailable(_) => Self::unavailable(&error, "The database cannot be used now."),
             StoreError::Newer { .. } | StoreError::Corrupt { .. } => Self::internal(&error),

@@ -60,6 +60,11 @@ pub(crate) fn media_type(headers: &HeaderMap) -> String {
     text.split(';').next().unwrap_or_default().trim().chars().take(100).collect::<String>().to_ascii_lowercase()
 }
 
+/// Whether this type says that each line is JSON.
+pub(crate) fn is_lines(media_type: &str) -> bool {
+    matches!(media_type, "application/x-ndjson" | "application/ndjson" | "application/jsonl")
+}
+
 /// The track id in the path.
 pub(crate) struct TrackPath(pub(crate) TrackId);
 

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 
 use crate::error::{ApiError, Code};
-use crate::extract::media_type;
+use crate::extract::{is_lines, media_type};
 
 /// How long one request may take.
 pub(crate) const REQUEST_TIME: Duration = Duration::from_secs(30);
@@ -61,7 +61,11 @@ fn is_plain(id: &HeaderValue) -> bool {
 
 /// Ends requests that take too long. Events never end, and a bulk import has a limit between its parts.
 pub(crate) async fn limit_time(request: Request, next: Next) -> Response {
-    let unbounded = request.uri().path() == "/api/events" || media_type(request.headers()).ends_with("ndjson");
+    let unbounded = match request.uri().path() {
+        "/api/events" => true,
+        "/api/tracks/batch" => is_lines(&media_type(request.headers())),
+        _ => false,
+    };
     if unbounded {
         return next.run(request).await;
     }

@@ -2,11 +2,13 @@
 //!
 //! Speaks to the ports of `domain` and to `search`; names no database, broker or model.
 
+mod access;
 mod error;
 mod extract;
 mod layers;
 mod openapi;
 mod params;
+mod patience;
 mod router;
 mod routes;
 mod server;

@@ -1,10 +1,16 @@
 //! The description of the API: what the handlers do not say themselves.
 
+mod shapes;
+
+use std::collections::BTreeMap;
+
 use axum::body::Bytes;
-use axum::http::header;
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use axum::{Router, response::Response};
+use axum::{Router, middleware, response::Response};
 use serde::Deserialize;
 use soniquebay_wire::{FilterInput, ProblemView};
 use utoipa::openapi::path::{Operation, ParameterIn};
@@ -12,7 +18,9 @@ use utoipa::openapi::{ContentBuilder, OpenApi as Description, Ref, RefOr, Respon
 use utoipa::{IntoParams, OpenApi, ToSchema};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::error::Code;
+use crate::error::{ApiError, Code};
+
+pub(crate) use shapes::{field_names, listed};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -51,7 +59,8 @@ pub(crate) fn add_problems(description: &mut Description) {
 }
 
 fn add_to(operation: &mut Operation) {
-    let mut codes = vec![Code::Overloaded, Code::Internal, Code::Unavailable];
+    let mut codes =
+        vec![Code::ForbiddenHost, Code::ForbiddenOrigin, Code::Overloaded, Code::Internal, Code::Unavailable];
     if operation.request_body.is_some() {
         codes.extend([Code::InvalidJson, Code::TooLarge, Code::UnsupportedMediaType]);
     }
@@ -61,8 +70,12 @@ fn add_to(operation: &mut Operation) {
     {
         codes.push(Code::InvalidFilter);
     }
-    for code in codes {
-        let (status, description) = code.described();
+    let mut problems: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (status, description) in codes.into_iter().map(Code::described) {
+        problems.entry(status).or_default().push(description);
+    }
+    for (status, descriptions) in problems {
+        let description = descriptions.join("; ");
         operation.responses.responses.entry(status).or_insert_with(|| {
             let problem = Ref::from_schema_name("ProblemView");
             let content = ContentBuilder::new().schema(Some(RefOr::Ref(problem))).build();
@@ -81,10 +94,23 @@ pub(crate) fn routes(description: &Description) -> Result<Router, serde_json::Er
     };
     // Without this the page sends the description to a validator on the internet.
     let config = Config::from("/openapi.json").validator_url("none").try_it_out_enabled(true);
-    Ok(Router::new().route("/openapi.json", get(answer)).merge(SwaggerUi::new("/docs").config(config)))
+    Ok(Router::new().route("/openapi.json", get(answer)).merge(
+        Router::new().merge(SwaggerUi::new("/docs").config(config)).layer(middleware::from_fn(say_nothing_is_there)),
+    ))
 }
 
-/// A track as it is sent. Further names are accepted as aliases; unknown fields are kept under `extra`.
+/// The pages answer nothing at all for what they have not.
+async fn say_nothing_is_there(request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let response = next.run(request).await;
+    match response.status() {
+        StatusCode::NOT_FOUND => ApiError::nothing_at(&path).into_response(),
+        _ => response,
+    }
+}
+
+/// A track as it is sent. Further names are accepted as aliases; unknown fields are kept under `extra`. Numbers may be
+/// sent as texts.
 #[derive(ToSchema)]
 #[schema(example = json!({
     "title": "Jóga", "artist": "Björk", "album": "Homogenic", "genre": "Electronic", "year": 1997,
@@ -93,52 +119,74 @@ pub(crate) fn routes(description: &Description) -> Result<Router, serde_json::Er
 #[expect(dead_code, reason = "describes what parse_track reads")]
 pub(crate) struct TrackInput {
     /// The caller's id, above 0; the library gives one where it is left out.
+    #[schema(minimum = 1, maximum = 9007199254740991i64)]
     id: Option<i64>,
     /// Name of the track. A new track needs one.
+    #[schema(max_length = 1024)]
     title: Option<String>,
     /// Who performs it; also `artist_name`, `track_artist`.
+    #[schema(max_length = 1024)]
     artist: Option<String>,
     /// The release it is on; also `album_title`.
+    #[schema(max_length = 1024)]
     album: Option<String>,
     /// Who the release is by, where it differs.
+    #[schema(max_length = 1024)]
     album_artist: Option<String>,
     /// Main genre; also `genre_main`.
+    #[schema(max_length = 1024)]
     genre: Option<String>,
     /// Further genres; also `genres`.
+    #[schema(schema_with = shapes::one_or_many)]
     genre_tags: Option<Vec<String>>,
     /// Moods; also `moods`, `synthetic_tags`.
+    #[schema(schema_with = shapes::one_or_many)]
     mood_tags: Option<Vec<String>>,
     /// Free tags.
+    #[schema(schema_with = shapes::one_or_many)]
     tags: Option<Vec<String>>,
     /// Year of release; a date will do.
+    #[schema(minimum = 1000, maximum = 2200)]
     year: Option<i32>,
     /// Seconds.
+    #[schema(minimum = 0, maximum = 604800)]
     duration: Option<f64>,
     /// Beats a minute.
+    #[schema(minimum = 20, maximum = 999)]
     bpm: Option<f64>,
     /// By name ("F# minor"), Camelot ("11A") or Open Key ("4m").
     key: Option<String>,
     /// "major" or "minor"; also `scale`.
     mode: Option<String>,
     /// 0 to 1.
+    #[schema(minimum = 0, maximum = 1)]
     danceability: Option<f64>,
     /// 0 to 1.
+    #[schema(minimum = 0, maximum = 1)]
     energy: Option<f64>,
     /// 0 to 1; also `mood_happy`.
+    #[schema(minimum = 0, maximum = 1)]
     valence: Option<f64>,
     /// 0 to 1; also `acoustic`.
+    #[schema(minimum = 0, maximum = 1)]
     acousticness: Option<f64>,
     /// 0 to 1; also `instrumental`.
+    #[schema(minimum = 0, maximum = 1)]
     instrumentalness: Option<f64>,
     /// dB below full scale, about −60 to 0.
+    #[schema(minimum = -100, maximum = 20)]
     loudness: Option<f64>,
     /// Kilobits a second.
+    #[schema(minimum = 0, maximum = 40000000)]
     bitrate: Option<i64>,
     /// Path of the audio file.
+    #[schema(max_length = 4096)]
     path: Option<String>,
     /// MusicBrainz recording id.
+    #[schema(max_length = 1024)]
     musicbrainz_id: Option<String>,
     /// International Standard Recording Code.
+    #[schema(max_length = 1024)]
     isrc: Option<String>,
 }
 
@@ -152,16 +200,22 @@ pub(crate) struct FilterParams {
     /// Tags or moods, all of which the track must have.
     tags: Option<Vec<String>>,
     /// First year of release.
-    year_min: Option<i32>,
+    #[param(minimum = -1e9, maximum = 1e9)]
+    year_min: Option<f64>,
     /// Last year of release.
-    year_max: Option<i32>,
+    #[param(minimum = -1e9, maximum = 1e9)]
+    year_max: Option<f64>,
     /// Fewest beats a minute.
+    #[param(minimum = -1e9, maximum = 1e9)]
     bpm_min: Option<f64>,
     /// Most beats a minute.
+    #[param(minimum = -1e9, maximum = 1e9)]
     bpm_max: Option<f64>,
     /// Shortest, in seconds.
+    #[param(minimum = -1e9, maximum = 1e9)]
     duration_min: Option<f64>,
     /// Longest, in seconds.
+    #[param(minimum = -1e9, maximum = 1e9)]
     duration_max: Option<f64>,
     /// A key; harmonically compatible ones pass too.
     key: Option<String>,
@@ -172,12 +226,14 @@ pub(crate) struct FilterParams {
     /// Tracks to leave out, with commas between.
     exclude_track_ids: Option<String>,
     /// At most so many tracks of one artist.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 4294967295i64)]
     max_per_artist: Option<u32>,
     /// Only files below this folder.
     path_prefix: Option<String>,
     /// The space to search, `model/dims/revision`; the serving one where left out.
     space: Option<String>,
-    /// How many, 1 to 1,000; 10 where left out.
+    /// How many; 10 where left out.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
 }
 
@@ -187,11 +243,11 @@ pub(crate) struct FilterParams {
 #[expect(dead_code, reason = "describes what Params::page reads")]
 pub(crate) struct ListParams {
     /// Only ids above this one; the answer then is `{items, next}`.
+    #[param(minimum = 0)]
     after: Option<i64>,
     /// So many are left out at the start.
+    #[param(value_type = Option<i64>, minimum = 0, maximum = 4294967295i64)]
     skip: Option<u32>,
-    /// How many, 1 to 1,000; 100 where left out.
-    limit: Option<u32>,
     /// Only these fields, with commas between.
     fields: Option<String>,
 }

@@ -15,6 +15,9 @@ use crate::error::{ApiError, Code};
 /// Items in one answer, at most.
 pub(crate) const MAX_LIMIT: usize = 1000;
 
+/// Vectors in one answer, at most: each is some kilobytes of text.
+pub(crate) const MAX_VECTORS: usize = 200;
+
 /// The parameters of a request. Take them, then ask [`Params::finish`] whether all was well.
 pub(crate) struct Params {
     left: Vec<(String, String)>,
@@ -86,16 +89,28 @@ impl Params {
         }
     }
 
-    pub(crate) fn limit(&mut self, default: usize) -> usize {
-        self.number("limit", &(1..=MAX_LIMIT)).unwrap_or(default)
+    pub(crate) fn limit(&mut self, default: usize, most: usize) -> usize {
+        self.number("limit", &(1..=most)).unwrap_or(default)
     }
 
-    pub(crate) fn page(&mut self) -> PageParams {
+    /// Which part of a list of which at most so many items come at once.
+    pub(crate) fn page(&mut self, most: usize) -> PageParams {
         PageParams {
             after: self.number("after", &(0..=i64::MAX)),
             skip: self.number("skip", &(0..=u32::MAX as usize)).unwrap_or(0),
-            limit: self.limit(100),
+            limit: self.limit(100, most),
         }
+    }
+
+    /// The fields to answer, of those that there are; `None` for all of them.
+    pub(crate) fn fields(&mut self, known: &[String]) -> Option<Vec<String>> {
+        let text = self.text("fields")?;
+        let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+        if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
+            let shown: String = unknown.chars().take(40).collect();
+            self.refuse("fields", format!("{shown:?} is none of {}", known.join(", ")));
+        }
+        Some(names)
     }
 
     pub(crate) fn space(&mut self) -> Option<Space> {
@@ -182,7 +197,7 @@ mod tests {
     fn faults_are_named() {
         for wrong in [("limit", "0"), ("limit", "1001"), ("limit", "x"), ("gener", "rock"), ("bpm_min", "NaN")] {
             let mut query = params(&[wrong]);
-            query.limit(10);
+            query.limit(10, 1000);
             query.filter();
             assert!(format!("{:?}", query.finish().unwrap_err()).contains(wrong.0), "{wrong:?}");
         }

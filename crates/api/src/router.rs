@@ -8,9 +8,11 @@ use tower::util::MapRequestLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::access::{self, Access};
 use crate::error::{ApiError, Code};
 use crate::extract::BODY_BYTES;
 use crate::layers::{self, AnswerCounts};
+use crate::routes::events::Places;
 use crate::{Services, openapi, routes};
 
 /// The library's API: tracks, jobs, events, health.
@@ -55,6 +57,7 @@ fn assemble(part: OpenApiRouter<Services>, services: Services) -> Router {
     });
 
     let counts = Arc::new(AnswerCounts::default());
+    let access = Access { any_host: services.any_host };
     let inner = router
         .with_state(services)
         .merge(docs)
@@ -62,7 +65,9 @@ fn assemble(part: OpenApiRouter<Services>, services: Services) -> Router {
         .fallback(not_found)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(Extension(Arc::clone(&counts)))
+        .layer(Extension(Places::default()))
         .layer(middleware::from_fn(layers::limit_time))
+        .layer(middleware::from_fn_with_state(access, access::guard))
         .layer(CatchPanicLayer::custom(layers::answer_panic))
         .layer(middleware::from_fn(layers::harden))
         .layer(middleware::from_fn_with_state(counts, layers::observe));
@@ -74,8 +79,7 @@ fn assemble(part: OpenApiRouter<Services>, services: Services) -> Router {
 }
 
 async fn not_found(request: Request) -> ApiError {
-    let path: String = request.uri().path().chars().take(200).collect();
-    ApiError::new(Code::NotFound, format!("There is nothing at {path}; /docs shows what there is."))
+    ApiError::nothing_at(request.uri().path())
 }
 
 async fn method_not_allowed(request: Request) -> ApiError {

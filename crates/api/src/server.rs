@@ -20,6 +20,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tower::Service;
 
+use crate::patience::Patience;
+
 /// How much one listener takes on.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -27,13 +29,20 @@ pub struct Limits {
     pub connections: usize,
     /// How long a client may take for the head of a request.
     pub header_time: Duration,
+    /// How long an answer may wait for a client that does not read it.
+    pub write_time: Duration,
     /// How long requests may go on after shutdown was asked for.
     pub drain_time: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 1000, header_time: Duration::from_secs(10), drain_time: Duration::from_secs(10) }
+        Self {
+            connections: 1000,
+            header_time: Duration::from_secs(10),
+            write_time: Duration::from_secs(30),
+            drain_time: Duration::from_secs(10),
+        }
     }
 }
 
@@ -56,7 +65,8 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdo
             accepted = accepted => accepted,
             () = &mut shutdown => break,
         };
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), answering(&router, peer)));
+        let stream = TokioIo::new(Patience::new(stream, limits.write_time));
+        let connection = graceful.watch(http.serve_connection(stream, answering(&router, peer)));
         connections.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, %peer, "A connection ended early");

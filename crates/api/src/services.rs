@@ -3,6 +3,7 @@ use std::sync::Arc;
 use soniquebay_domain::{Catalog, JobQueue, Progress, VectorStore, Vectorizer};
 use soniquebay_search::Recommender;
 use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
 
 /// What the routes work with. Cheap to clone.
 #[derive(Clone)]
@@ -19,6 +20,11 @@ pub struct Services {
     pub vectorizer: Arc<dyn Vectorizer>,
     /// Where long operations say how far they are.
     pub progress: broadcast::Sender<Progress>,
+    /// Ends the streams of events, which would otherwise hold a shutdown up.
+    pub shutdown: CancellationToken,
+    /// Answer under any name. Otherwise only under addresses and localhost, so that no page of the internet can have
+    /// its own name point here and be taken for one of ours.
+    pub any_host: bool,
     /// This program's version, for the API's description.
     pub version: &'static str,
 }

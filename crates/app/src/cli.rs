@@ -182,7 +182,7 @@ pub(crate) struct SimilarArgs {
 #[derive(Debug, Args)]
 pub(crate) struct SearchArgs {
     /// What to look for.
-    #[arg(required = true, value_name = "WORDS")]
+    #[arg(required = true, value_name = "WORDS", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) words: Vec<String>,
 
     #[command(flatten)]

@@ -45,9 +45,9 @@ pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
         }
     }
     if code == PARTLY || code == INTERRUPTED {
-        eprintln!("{message}");
+        crate::output::note(&message);
     } else {
-        eprintln!("error: {message}");
+        crate::output::note(&format!("error: {message}"));
     }
     code.into()
 }

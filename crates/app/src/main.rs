@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: no threads could be started: {error}");
+            output::note(&format!("error: no threads could be started: {error}"));
             return exit::FAILED.into();
         }
     };

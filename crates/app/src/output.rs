@@ -16,6 +16,14 @@ pub(crate) fn line(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Tells a person something, on standard error. Whoever closed it does not want to know; that is no error either.
+/// Control characters, as names of files may hold, are shown and not obeyed.
+pub(crate) fn note(text: &str) {
+    let shown = |c: char| if c.is_control() && c != '\n' { c.escape_default().to_string() } else { c.to_string() };
+    let text: String = text.chars().map(shown).collect();
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 /// Writes one JSON value.
 pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     line(&serde_json::to_string_pretty(value)?)

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use soniquebay_domain::{EmbedError, JobQueue, VectorStore};
+use soniquebay_domain::{EmbedError, JobId, JobQueue, VectorStore};
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::End;
@@ -43,7 +43,9 @@ pub(crate) async fn bring_up_to_date(library: &Library, stop: &CancellationToken
     }
     let given_up = library.store.job_counts().await?.discarded;
     if given_up > 0 {
-        eprintln!("{given_up} tracks were given up: `soniquebay serve` lists the reasons at /api/jobs?state=discarded");
+        crate::output::note(&format!(
+            "{given_up} tracks were given up: `soniquebay serve` lists the reasons at /api/jobs?state=discarded"
+        ));
     }
     Ok(())
 }
@@ -64,17 +66,33 @@ async fn work(library: &Library, bar: &ProgressBar, stop: &CancellationToken) ->
     loop {
         show(bar, left(library).await?);
         tokio::select! {
-            result = &mut work => return Ok(result?),
+            result = &mut work => {
+                result?;
+                break;
+            }
             () = tokio::time::sleep(TICK) => {}
         }
     }
+    if stop.is_cancelled() { Ok(()) } else { check_nothing_waits(library).await }
+}
+
+/// Says so where jobs are left that will be tried again: a service was away, or a track failed for now.
+async fn check_nothing_waits(library: &Library) -> anyhow::Result<()> {
+    let counts = library.store.job_counts().await?;
+    let waiting = counts.available + counts.scheduled + counts.running;
+    if waiting == 0 {
+        return Ok(());
+    }
+    let some = library.store.jobs(None, JobId(0), 100).await?;
+    let reason = some.into_iter().find_map(|job| job.reason).unwrap_or_else(|| "they were not reached".into());
+    Err(End::Partly(format!("{waiting} tracks have no vector yet and will be tried again: {reason}")).into())
 }
 
 async fn check_model(library: &Library, waiting: u64) -> anyhow::Result<()> {
     match library.vectorizer.health().await {
         Ok(()) => Ok(()),
         Err(EmbedError::ModelMissing { .. }) => {
-            eprintln!("{waiting} tracks wait for their vectors.");
+            crate::output::note(&format!("{waiting} tracks wait for their vectors."));
             Err(End::ModelMissing.into())
         }
         Err(error) => Err(error.into()),

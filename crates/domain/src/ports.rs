@@ -39,6 +39,9 @@ pub enum StoreError {
     /// The track is not in the catalogue.
     #[error("there is no track {0}")]
     NoTrack(TrackId),
+    /// Each space costs an index: there is a bound.
+    #[error("there are {0} spaces already, and no more are kept: store vectors in one of them")]
+    TooManySpaces(usize),
 }
 
 /// Which track a write is about.

@@ -5,23 +5,50 @@ use async_trait::async_trait;
 use soniquebay_domain::{EmbedError, Embedder, Purpose};
 
 use crate::local::{ALL_MINILM_L6_V2, LocalEmbedder, LocalModel};
-use crate::model_files::{ModelFiles, ModelStatus};
+use crate::model_files::{ModelFiles, ModelFilesError, ModelStatus};
 
 /// The model of a data folder, loaded when it is first needed: a command that embeds nothing costs no memory, and a model
 /// that is pulled while a server runs is found without a restart.
 pub struct InstalledModel {
     files: ModelFiles,
     loaded: Arc<Mutex<Option<Arc<LocalEmbedder>>>>,
+    /// What the last look at the content of the files said, by their fingerprint: damaged files are not read again and again.
+    checked: Arc<Mutex<Option<Checked>>>,
 }
+
+/// A fingerprint of files, and what their content said.
+type Checked = (String, Result<(), EmbedError>);
 
 impl InstalledModel {
     /// The model whose files these are, there or not.
     pub fn new(files: ModelFiles) -> Self {
-        Self { files, loaded: Arc::default() }
+        Self { files, loaded: Arc::default(), checked: Arc::default() }
     }
 
     fn missing(&self) -> EmbedError {
         EmbedError::ModelMissing { model: ALL_MINILM_L6_V2.name.to_owned() }
+    }
+
+    /// Whether the files hold what was published: a damaged model would make vectors that look right and are not.
+    async fn content(&self) -> Result<(), EmbedError> {
+        let (files, checked) = (self.files.clone(), Arc::clone(&self.checked));
+        let unavailable = |error: ModelFilesError| EmbedError::Unavailable(error.to_string());
+        let fingerprint = files.fingerprint().map_err(unavailable)?;
+        tokio::task::spawn_blocking(move || {
+            let mut checked = checked.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((known, result)) = &*checked
+                && *known == fingerprint
+            {
+                return result.clone();
+            }
+            let result = files.verify_once().map_err(|error| {
+                EmbedError::Unavailable(format!("{error}: fetch it again with `soniquebay model pull`"))
+            });
+            *checked = Some((fingerprint, result.clone()));
+            result
+        })
+        .await
+        .map_err(|panic| EmbedError::Unavailable(panic.to_string()))?
     }
 
     async fn embedder(&self) -> Result<Arc<LocalEmbedder>, EmbedError> {
@@ -61,7 +88,7 @@ impl Embedder for InstalledModel {
             return Ok(());
         }
         match self.files.status() {
-            Ok(ModelStatus::Present) => Ok(()),
+            Ok(ModelStatus::Present) => self.content().await,
             Ok(ModelStatus::Missing { .. }) => Err(self.missing()),
             Ok(ModelStatus::WrongSize { file, expected, found }) => Err(EmbedError::Unavailable(format!(
                 "{file} has {found} bytes instead of {expected}: fetch it again with `soniquebay model pull`"

@@ -5,6 +5,12 @@ use std::collections::HashSet;
 /// Below this a candidate explains less than half of what was typed: it shares a common word, and is not meant.
 pub(crate) const WORTH_SHOWING: f32 = 0.5;
 
+/// Words of a query that count; the rest of a pasted page does not.
+pub(crate) const MAX_WORDS: usize = 16;
+
+/// Letters of a name that are compared: with them, comparing is bounded whatever a library holds.
+const NAME_LETTERS: usize = 128;
+
 /// Words as they were typed, folded.
 pub(crate) struct Query {
     text: String,
@@ -13,13 +19,15 @@ pub(crate) struct Query {
 
 impl Query {
     pub(crate) fn new(folded: &str) -> Self {
-        Self { text: words(folded).join(" "), words: words(folded) }
+        let mut words = words(folded);
+        words.truncate(MAX_WORDS);
+        Self { text: words.join(" "), words }
     }
 
     /// 0–1 for a track with these folded names. The whole title, or artist and title, or the artist, or the album exactly:
     /// 0.9 and above, in this order. Else how much of the query the names explain.
     pub(crate) fn score(&self, artist: &str, title: &str, album: &str) -> f32 {
-        let [artist, title, album] = [artist, title, album].map(words);
+        let [artist, title, album] = [artist, title, album].map(|name| words(beginning(name)));
         let joined =
             |parts: &[&Vec<String>]| parts.iter().flat_map(|p| p.iter()).cloned().collect::<Vec<_>>().join(" ");
         let exact = [
@@ -55,6 +63,10 @@ impl Query {
     }
 }
 
+fn beginning(name: &str) -> &str {
+    name.char_indices().nth(NAME_LETTERS).map_or(name, |(end, _)| &name[..end])
+}
+
 fn words(text: &str) -> Vec<String> {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
@@ -72,6 +84,10 @@ fn likeness(typed: &str, name: &str) -> f32 {
         return 0.0;
     }
     let longer = typed_letters.max(name_letters) as f32;
+    // What is so much longer or shorter cannot be alike: the costly comparison is spared.
+    if typed_letters.abs_diff(name_letters) as f32 > 0.45 * longer {
+        return 0.0;
+    }
     let likeness = 1.0 - distance(typed, name) as f32 / longer;
     // Half the letters in common is chance, not likeness.
     if likeness > 0.55 { likeness * 0.95 } else { 0.0 }
@@ -125,6 +141,8 @@ mod tests {
         }
         assert!(score("billie je") > score("billie holiday"));
         assert!(score("completely different words") < super::WORTH_SHOWING);
+        let long = "abc def ".repeat(1000);
+        assert!(Query::new(&long).score(&long, &long, &long) > 0.5, "bounded, and still a match");
         let common_words = Query::new("slow and warm").score("a-ha", "take on me", "hunting high and low");
         assert!(common_words < super::WORTH_SHOWING, "{common_words}");
     }

@@ -1,20 +1,36 @@
 //! `GET /api/events`.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::{Stream, StreamExt, stream};
 use serde::Serialize;
 use soniquebay_domain::{Progress, StoreError};
+use tokio::sync::Semaphore;
 use tokio_stream::wrappers::BroadcastStream;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::Services;
-use crate::error::ApiError;
+use crate::error::{ApiError, Code};
+
+/// Streams at one time. Each holds one of the listener's connections for as long as its client likes.
+const STREAMS: usize = 64;
+
+/// Who may listen still.
+#[derive(Clone)]
+pub(crate) struct Places(Arc<Semaphore>);
+
+impl Default for Places {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(STREAMS)))
+    }
+}
 
 pub(crate) fn routes() -> OpenApiRouter<Services> {
     OpenApiRouter::new().routes(routes!(watch_events))
@@ -58,7 +74,7 @@ impl From<Progress> for ProgressView {
 /// Progress, as it happens
 ///
 /// Server-sent events. The first one says how things stand; one that a slow reader missed is made up for by how things
-/// stand then.
+/// stand then. At most 64 listen at one time.
 #[utoipa::path(
     get, path = "/api/events", operation_id = "watch_events", tag = "service",
     responses((status = 200, description = "Events, each a line of JSON", body = ProgressView,
@@ -66,7 +82,13 @@ impl From<Progress> for ProgressView {
 )]
 pub(crate) async fn watch_events(
     State(services): State<Services>,
+    Extension(places): Extension<Places>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
+    let place = places.0.try_acquire_owned().map_err(|_| {
+        let detail = format!("{STREAMS} listen already; GET /api/stats says how things stand.");
+        ApiError::new(Code::Overloaded, detail).closing()
+    })?;
+    let shutdown = services.shutdown.clone().cancelled_owned();
     // First listen, then look: what happens in between is told twice and not missed.
     let news = BroadcastStream::new(services.progress.subscribe());
     let first = standing(&services).await?;
@@ -79,10 +101,13 @@ pub(crate) async fn watch_events(
             }
         }
     });
-    let events = stream::once(std::future::ready(first)).chain(rest).filter_map(|progress| async move {
+    let events = stream::once(std::future::ready(first)).chain(rest).filter_map(move |progress| {
+        // The place is free again when the stream is gone.
+        let _place = &place;
         let view = ProgressView::from(progress);
-        Event::default().json_data(view).map(Ok).ok()
+        std::future::ready(Event::default().json_data(view).map(Ok).ok())
     });
+    let events = events.take_until(shutdown);
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
 }
 

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use crate::Services;
 use crate::error::{ApiError, Code};
 use crate::extract::JobPath;
-use crate::params::Params;
+use crate::params::{MAX_LIMIT, Params};
 
 pub(crate) fn routes() -> OpenApiRouter<Services> {
     OpenApiRouter::new()
@@ -105,9 +105,10 @@ pub(crate) struct RetriedView {
 #[utoipa::path(
     get, path = "/api/jobs", operation_id = "list_jobs", tag = "jobs",
     params(
-        ("state" = Option<String>, Query, description = "\"available\", \"running\" or \"discarded\"", example = "discarded"),
-        ("after" = Option<i64>, Query, description = "Only ids above this one"),
-        ("limit" = Option<u32>, Query, description = "How many, 1 to 1,000; 100 where left out"),
+        ("state" = Option<String>, Query, description = "\"available\", \"running\" or \"discarded\"",
+            pattern = "^(available|running|discarded)$", example = "discarded"),
+        ("after" = Option<i64>, Query, description = "Only ids above this one", minimum = 0),
+        ("limit" = Option<u32>, Query, description = "How many; 100 where left out", minimum = 1, maximum = 1000),
     ),
     responses((status = 200, description = "The jobs, and how many there are", body = JobsView))
 )]
@@ -122,7 +123,7 @@ pub(crate) async fn list_jobs(
         }
         state
     });
-    let (after, limit) = (params.number("after", &(0..=i64::MAX)).unwrap_or(0), params.limit(100));
+    let (after, limit) = (params.number("after", &(0..=i64::MAX)).unwrap_or(0), params.limit(100, MAX_LIMIT));
     params.finish()?;
     let jobs = services.queue.jobs(state, JobId(after), limit).await?;
     let next = (jobs.len() == limit).then(|| jobs.last().map(|summary| summary.job.id.0)).flatten();
@@ -133,7 +134,7 @@ pub(crate) async fn list_jobs(
 /// One job
 #[utoipa::path(
     get, path = "/api/jobs/{id}", operation_id = "get_job", tag = "jobs",
-    params(("id" = i64, Path, description = "Which job", example = 1)),
+    params(("id" = i64, Path, description = "Which job", minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The job", body = JobView),
         (status = 404, description = "`not_found`: done, or never there", body = ProblemView,
@@ -148,7 +149,7 @@ pub(crate) async fn get_job(State(services): State<Services>, JobPath(id): JobPa
 /// Try a job again that was given up
 #[utoipa::path(
     post, path = "/api/jobs/{id}/retry", operation_id = "retry_job", tag = "jobs",
-    params(("id" = i64, Path, description = "Which job", example = 1)),
+    params(("id" = i64, Path, description = "Which job", minimum = 1, example = 1)),
     responses(
         (status = 200, description = "1, or 0 where it was not given up", body = RetriedView),
         (status = 404, description = "`not_found`: done, or never there", body = ProblemView,

@@ -12,7 +12,7 @@ use super::similar::AnswerView;
 use crate::Services;
 use crate::error::ApiError;
 use crate::openapi::FilterParams;
-use crate::params::Params;
+use crate::params::{MAX_LIMIT, Params};
 
 pub(crate) fn routes() -> OpenApiRouter<Services> {
     OpenApiRouter::new().routes(routes!(search_tracks))
@@ -35,7 +35,7 @@ pub(crate) async fn search_tracks(
     mut params: Params,
 ) -> Result<Json<AnswerView>, ApiError> {
     let words = params.text("q").unwrap_or_default();
-    let options = SimilarOptions { filter: params.filter(), limit: params.limit(10), space: params.space() };
+    let options = SimilarOptions { filter: params.filter(), limit: params.limit(10, MAX_LIMIT), space: params.space() };
     if words.trim().is_empty() {
         params.refuse("q", "missing: say what to look for");
     } else if words.chars().count() > bounds::TEXT_CHARS {

@@ -33,12 +33,14 @@ pub(crate) fn routes() -> OpenApiRouter<Services> {
 }))]
 pub(crate) struct SeedsInput {
     /// The tracks, 1 to 100.
+    #[schema(min_items = 1, max_items = 100)]
     seeds: Vec<SeedInput>,
     /// Which tracks may be answered.
     #[serde(default)]
     #[schema(value_type = Option<FilterInput>)]
     filters: Option<Value>,
-    /// How many, 1 to 1,000; 10 where left out.
+    /// How many; 10 where left out.
+    #[schema(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
     /// The space to search; the serving one where left out.
     space: Option<String>,
@@ -48,6 +50,7 @@ pub(crate) struct SeedsInput {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SeedInput {
+    #[schema(minimum = 1)]
     track_id: i64,
     /// How much it counts, 1 where left out; below 0, the answer goes away from it.
     weight: Option<f64>,

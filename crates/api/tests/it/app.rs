@@ -14,6 +14,7 @@ use soniquebay_search::{MemoryIndex, Recommender};
 use soniquebay_store::sqlite::SqliteStore;
 use tempfile::TempDir;
 use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 /// A whole API over a database of its own.
@@ -56,6 +57,8 @@ impl App {
             recommender: Arc::new(recommender),
             vectorizer,
             progress: broadcast::Sender::<Progress>::new(16),
+            shutdown: CancellationToken::new(),
+            any_host: false,
             version: "0.0.0-test",
         };
         Self { router: combined_router(services.clone()), services, _folder: folder }

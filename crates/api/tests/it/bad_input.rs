@@ -98,6 +98,10 @@ async fn query_strings_that_are_wrong() {
         "/api/tracks/1/similar?gener=rock",
         "/api/track-vectors/1?space=x",
         "/api/track-vectors?space=a/9999",
+        "/api/track-vectors?limit=201",
+        "/api/track-vectors?fields=numbers",
+        "/api/tracks?fields=id,titel",
+        "/api/tracks?fields=id,",
         "/api/jobs?state=done",
     ] {
         let problem = app.get(path).await.problem(422, "invalid_filter");
@@ -109,10 +113,21 @@ async fn query_strings_that_are_wrong() {
 #[tokio::test]
 async fn routes_and_methods_that_are_not_there() {
     let app = App::new().await;
-    for path in ["/", "/nothing", "/api", "/api/tracks/1/2/3", "//", "/api/../etc/passwd", "/docs/nothing.js"] {
-        let answer = app.get(path).await;
-        assert_eq!(answer.status, 404, "{path}: {answer:?}");
+    for path in [
+        "/",
+        "/nothing",
+        "/api",
+        "/api/tracks/1/2/3",
+        "//",
+        "/api/../etc/passwd",
+        "/docs/nothing.js",
+        "/docs/../../etc/passwd",
+        "/docs/%2e%2e/%2e%2e/etc/passwd",
+    ] {
+        app.get(path).await.problem(404, "not_found");
     }
+    let problem = app.get("/api/tracks?fields=titel").await.problem(422, "invalid_filter");
+    assert!(problem["detail"].as_str().unwrap().contains("content_hash"), "names what there is: {problem}");
     app.get("/api/unknown/").await.problem(404, "not_found");
     app.delete("/api/tracks").await.problem(405, "method_not_allowed");
     app.get("/api/similar").await.problem(405, "method_not_allowed");

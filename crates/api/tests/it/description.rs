@@ -59,6 +59,34 @@ async fn every_route_is_described() {
 }
 
 #[tokio::test]
+async fn bounds_and_both_forms_of_lists_are_described() {
+    let description = App::new().await.get("/openapi.json").await.json();
+    let schema = |path: &str, name: &str| -> serde_json::Value {
+        let parameters = description["paths"][path]["get"]["parameters"].as_array().unwrap().iter();
+        parameters.clone().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{path} {name}"))["schema"].clone()
+    };
+    for (path, most) in
+        [("/api/tracks", 1000), ("/api/track-vectors", 200), ("/api/search", 1000), ("/api/tracks/search", 1000)]
+    {
+        let limit = schema(path, "limit");
+        assert_eq!((&limit["minimum"], &limit["maximum"]), (&1.into(), &most.into()), "{path}");
+    }
+    assert_eq!(schema("/api/tracks/{id}", "id")["minimum"], 1);
+    assert_eq!(schema("/api/tracks", "after")["minimum"], 0);
+    assert!(schema("/api/search", "year_min")["type"].to_string().contains("number"));
+    for list in ["TrackList", "VectorList"] {
+        let forms = &description["components"]["schemas"][list]["oneOf"];
+        assert_eq!((&forms[0]["type"], &forms[1]["type"]), (&"array".into(), &"object".into()), "{list}");
+        assert!(forms[0]["items"]["properties"]["content_hash"].is_object() && forms[0]["items"]["required"].is_null());
+    }
+    for operation in
+        description["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values())
+    {
+        assert!(operation["responses"]["403"].is_object(), "{operation}");
+    }
+}
+
+#[tokio::test]
 async fn the_docs_need_no_internet() {
     let app = App::new().await;
     assert_eq!(app.get("/docs").await.status, StatusCode::SEE_OTHER);

@@ -85,6 +85,14 @@ async fn a_version_guards_against_lost_changes() {
     let any = app.send(request(Method::PATCH, "if-match", "*", json!({"year": 1999}))).await;
     assert_eq!(any.status, StatusCode::OK);
 
+    let listed = any.header("etag").to_owned();
+    let list = format!("\"900\", {listed}, \"901-ready\"");
+    let one_of = app.send(request(Method::PATCH, "if-match", &list, json!({"year": 2000}))).await;
+    assert_eq!(one_of.status, StatusCode::OK);
+    let none_of = app.send(request(Method::PATCH, "if-match", &list, json!({"year": 2001}))).await;
+    assert_eq!(none_of.problem(412, "outdated")["version"].to_string(), one_of.header("etag").trim_matches('"'));
+    app.send(request(Method::PATCH, "if-match", "\"x\", \"y\"", json!({}))).await.problem(412, "outdated");
+
     let etag = app.get(&path).await.header("etag").to_owned();
     let known = app.send(request(Method::GET, "if-none-match", &etag, json!({}))).await;
     assert_eq!((known.status, known.bytes.len()), (StatusCode::NOT_MODIFIED, 0));

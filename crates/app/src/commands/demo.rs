@@ -40,14 +40,18 @@ pub(crate) async fn run(cli: &Cli, args: &DemoArgs, stop: &CancellationToken) ->
         Some(path) => import_file(&library, path, stop).await?,
     }
     scan::finish(&library, true, stop).await?;
-    eprintln!("in {:.1} s; the library is in {}", began.elapsed().as_secs_f64(), library.folder.path().display());
+    output::note(&format!(
+        "in {:.1} s; the library is in {}",
+        began.elapsed().as_secs_f64(),
+        library.folder.path().display()
+    ));
     for track in examples(&library, args.source.is_none()).await? {
         show(&library, &track).await?;
     }
     if args.serve {
-        serve::serve(&library, addresses.0, addresses.1, stop).await
+        serve::serve(&library, addresses.0, addresses.1, args.addresses.insecure, stop).await
     } else {
-        eprintln!("\nNext: soniquebay --data {} serve", library.folder.path().display());
+        output::note(&format!("\nNext: soniquebay --data {} serve", library.folder.path().display()));
         Ok(())
     }
 }

@@ -13,6 +13,7 @@ use crate::library::Library;
 use crate::output;
 use crate::vectorize::bar;
 
+use super::or_stop;
 use super::scan::{finish, flag, list};
 
 pub(crate) async fn run(cli: &Cli, args: &ImportArgs, stop: &CancellationToken) -> anyhow::Result<()> {
@@ -49,20 +50,22 @@ pub(crate) async fn import(
 ) -> anyhow::Result<ImportReport> {
     let options = ImportOptions { stop: flag(stop), ..ImportOptions::default() };
     let shown = bar(0, "tracks");
-    let report = soniquebay_ingest::import(reader, format, Arc::new(library.store.clone()), options, |step| {
+    let work = soniquebay_ingest::import(reader, format, Arc::new(library.store.clone()), options, |step| {
         shown.set_length(step.lines);
         shown.set_position(step.lines);
-    })
-    .await;
+    });
+    // A terminal or a pipe may never send the next line: the reading is left behind. A batch that is being written is
+    // written to its end, on its own thread.
+    let report = or_stop(async { Ok(work.await?) }, stop).await;
     shown.finish_and_clear();
-    Ok(report?)
+    report
 }
 
 /// The report, for a person.
 pub(crate) fn say(report: &ImportReport) {
-    eprintln!(
+    output::note(&format!(
         "{} tracks: {} created, {} updated, {} unchanged, {} refused",
         report.lines, report.created, report.updated, report.unchanged, report.failed_total
-    );
+    ));
     list(report.failed.iter().map(|failure| format!("line {}: {}", failure.line, failure.reason)), report.failed_total);
 }

@@ -9,7 +9,10 @@ mod search;
 mod serve;
 mod similar;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::cli::{Cli, Command};
+use crate::exit::End;
 use crate::shutdown;
 
 /// Runs what was asked for.
@@ -19,10 +22,18 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve(args) => serve::run(&cli, args, &stop).await,
         Command::Scan(args) => scan::run(&cli, args, &stop).await,
         Command::Import(args) => import::run(&cli, args, &stop).await,
-        Command::Similar(args) => similar::run(&cli, args).await,
-        Command::Search(args) => search::run(&cli, args).await,
+        Command::Similar(args) => or_stop(similar::run(&cli, args), &stop).await,
+        Command::Search(args) => or_stop(search::run(&cli, args), &stop).await,
         Command::Eval(args) => eval::run(&cli, args, &stop).await,
         Command::Model(command) => model::run(&cli, command, &stop).await,
         Command::Demo(args) => demo::run(&cli, args, &stop).await,
+    }
+}
+
+/// The command's own end, or the interruption, whichever comes first. For work that may be dropped anywhere.
+async fn or_stop<T>(work: impl Future<Output = anyhow::Result<T>>, stop: &CancellationToken) -> anyhow::Result<T> {
+    tokio::select! {
+        result = work => result,
+        () = stop.cancelled() => Err(End::Interrupted.into()),
     }
 }

@@ -76,8 +76,8 @@ pub(crate) async fn pull(files: ModelFiles, source: PullSource, stop: &Cancellat
     .await?;
     progress.finish_and_clear();
     match pulled {
-        Ok(Pulled::AlreadyPresent) => eprintln!("{NAME} is there and sound: {folder}"),
-        Ok(Pulled::From(origin)) => eprintln!("{NAME} fetched {}, hash right: {folder}", from(origin)),
+        Ok(Pulled::AlreadyPresent) => output::note(&format!("{NAME} is there and sound: {folder}")),
+        Ok(Pulled::From(origin)) => output::note(&format!("{NAME} fetched {}, hash right: {folder}", from(origin))),
         Err(soniquebay_embed::model_files::ModelFilesError::Cancelled) => return Err(End::Interrupted.into()),
         Err(error) => return Err(error.into()),
     }

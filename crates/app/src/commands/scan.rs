@@ -69,27 +69,28 @@ pub(crate) async fn finish(library: &Library, wait: bool, stop: &CancellationTok
     }
     if wait {
         bring_up_to_date(library, stop).await?;
-        eprintln!("{} tracks have their vectors", ready(library).await?);
+        output::note(&format!("{} tracks have their vectors", ready(library).await?));
     }
     Ok(())
 }
 
 /// The report, for a person.
 pub(crate) fn say(report: &ScanReport) {
-    eprintln!(
+    output::note(&format!(
         "{} files: {} created, {} updated, {} moved, {} removed, {} unchanged",
         report.files, report.created, report.updated, report.moved, report.removed, report.unchanged
-    );
+    ));
     for warning in report.warnings.iter().take(SHOWN) {
-        eprintln!("warning: {warning}");
+        output::note(&format!("warning: {warning}"));
     }
     list(report.failed.iter().map(|failure| format!("{}: {}", failure.path, failure.reason)), report.failed_total);
 }
 
 /// The first failures, and how many more there are.
 pub(crate) fn list(failures: impl Iterator<Item = String>, total: u64) {
-    failures.take(SHOWN).for_each(|failure| eprintln!("  {failure}"));
+    // A name with a line break must not look like a line of ours.
+    failures.take(SHOWN).for_each(|failure| output::note(&format!("  {}", failure.replace('\n', "\\n"))));
     if total > SHOWN as u64 {
-        eprintln!("  … and {} more (--json lists them)", total - SHOWN as u64);
+        output::note(&format!("  … and {} more (--json lists them)", total - SHOWN as u64));
     }
 }

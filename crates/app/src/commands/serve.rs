@@ -22,7 +22,7 @@ const PROGRESS_BACKLOG: usize = 64;
 pub(crate) async fn run(cli: &Cli, args: &ServeArgs, stop: &CancellationToken) -> anyhow::Result<()> {
     let (listen, listen_recommender) = addresses(args)?;
     let library = Library::open(cli).await?;
-    serve(&library, listen, listen_recommender, stop).await
+    serve(&library, listen, listen_recommender, args.insecure, stop).await
 }
 
 /// The two addresses, checked.
@@ -51,6 +51,7 @@ pub(crate) async fn serve(
     library: &Library,
     listen: SocketAddr,
     listen_recommender: Option<SocketAddr>,
+    any_host: bool,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let _lock = match library.folder.try_lock("serve")? {
@@ -80,6 +81,8 @@ pub(crate) async fn serve(
         recommender,
         vectorizer: Arc::clone(&library.vectorizer),
         progress: progress.clone(),
+        shutdown: stop.clone(),
+        any_host,
         version: env!("CARGO_PKG_VERSION"),
     };
     let mut servers = vec![(bind(listen).await?, soniquebay_api::combined_router(services.clone()))];

@@ -19,6 +19,7 @@ fn bad_requests_get_answers_that_help() {
         ("/api/tracks/", "[]", 422, "invalid_track"),
         ("/api/tracks/", r#"{"id":0,"title":"A"}"#, 422, "invalid_track"),
         ("/api/tracks/", r#"{"id":-3,"title":"A"}"#, 422, "invalid_track"),
+        ("/api/tracks/", r#"{"id":9223372036854775807,"title":"A"}"#, 422, "invalid_track"),
         ("/api/tracks/", large.as_str(), 413, "too_large"),
         ("/api/track-vectors/", r#"{"track_id":1,"embedding":[0,0,0]}"#, 422, "invalid_vector"),
         ("/api/track-vectors/", r#"{"track_id":1,"embedding":[NaN]}"#, 400, "invalid_json"),

@@ -14,6 +14,7 @@ fn help_teaches() {
     }
     data.run(&["no-such-command"]).expect(2);
     data.run(&["similar"]).expect(2);
+    data.run(&["search", ""]).expect(2);
     data.run(&["similar", "1", "--years", "long ago"]).expect(2);
 }
 
@@ -55,6 +56,17 @@ fn imports_say_what_they_did_and_twice_changes_nothing() {
     assert!(data.run(&["similar", "4711"]).expect(3).err.contains("4711"));
     assert!(data.run(&["similar", "So What", "--key", "H flat"]).expect(1).err.contains("key"));
     assert!(data.run(&["search", "björk"]).expect(0).out.contains("Jóga"));
+}
+
+#[test]
+fn a_standard_error_that_is_full_or_closed_stops_nothing() {
+    let data = Data::with_model();
+    let file = data.beside("tracks.jsonl");
+    std::fs::write(&file, "{\"title\":\"A\"}\nnot json\n").unwrap();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let status = data.command(&["import", file.to_str().unwrap()]).stderr(full).status().unwrap();
+    assert_eq!(status.code(), Some(4));
+    data.run(&["similar", "A"]).expect(0);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Nothing is lost when the process is killed.
 
 use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::json;
@@ -96,6 +97,39 @@ fn twenty_kills_lose_no_vector() {
     }
     let (status, answer) = server.post("/api/similar", &json!({"seeds": [{"track_id": 1}], "limit": 3}).to_string());
     assert_eq!((status, answer["items"].as_array().unwrap().len()), (200, 3));
+}
+
+#[test]
+fn an_import_takes_over_from_a_server_that_dies() {
+    let data = Data::with_model();
+    let catalogue = data.beside("demo.jsonl");
+    std::fs::write(&catalogue, CATALOGUE).unwrap();
+    let server = data.serve();
+    let mut import = data.command(&["import", catalogue.to_str().unwrap()]).stderr(Stdio::null()).spawn().unwrap();
+    // The import has written its tracks and watches once the server has made the first vectors.
+    let database = rusqlite::Connection::open(data.path().join("soniquebay.db")).unwrap();
+    let count = |sql: &str| -> i64 { database.query_row(sql, [], |row| row.get(0)).unwrap() };
+    while count("SELECT count(*) FROM track_vectors") == 0 {
+        assert!(import.try_wait().unwrap().is_none(), "the import waits for vectors");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    server.kill();
+    assert_eq!(import.wait().unwrap().code(), Some(0));
+    assert_eq!(vectors(&data).len(), CATALOGUE.lines().count());
+    assert_eq!(count("SELECT count(*) FROM jobs"), 0);
+}
+
+#[test]
+fn ctrl_c_ends_an_import_that_waits_for_its_input() {
+    let data = Data::with_model();
+    let mut import = data.command(&["import", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let database = data.path().join("soniquebay.db");
+    while !database.exists() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let interrupted = Command::new("kill").args(["-INT", &import.id().to_string()]).status().unwrap();
+    assert!(interrupted.success());
+    assert_eq!(import.wait().unwrap().code(), Some(130));
 }
 
 #[test]

@@ -26,6 +26,30 @@ fn without_a_model_everything_else_works_and_the_model_is_found_when_it_comes() 
 }
 
 #[test]
+fn a_damaged_model_makes_no_vectors() {
+    let data = Data::without_model();
+    let sound = std::env::var_os("SONIQUEBAY_TEST_MODEL").expect("./check sets SONIQUEBAY_TEST_MODEL");
+    let folder = data.path().join("models/all-MiniLM-L6-v2");
+    std::fs::create_dir_all(&folder).unwrap();
+    for file in ["model.safetensors", "tokenizer.json"] {
+        std::fs::copy(std::path::Path::new(&sound).join(file), folder.join(file)).unwrap();
+    }
+    let import = |title: &str| data.run_with_input(&["import", "-"], &format!("{{\"title\":\"{title}\"}}\n"));
+    import("before").expect(0);
+    // A few zeros in the middle of the weights: the same length, another model.
+    let weights = folder.join("model.safetensors");
+    let mut bytes = std::fs::read(&weights).unwrap();
+    bytes[60_000_000..60_100_000].fill(0);
+    std::fs::write(&weights, bytes).unwrap();
+    let refused = import("after").expect(1);
+    assert!(refused.err.contains("not the published file") && refused.err.contains("model pull"), "{}", refused.err);
+    assert_eq!(data.run(&["model", "list", "--json"]).expect(0).json()[0]["status"], "damaged");
+    std::fs::copy(std::path::Path::new(&sound).join("model.safetensors"), &weights).unwrap();
+    import("after").expect(0);
+    data.run(&["similar", "after"]).expect(0);
+}
+
+#[test]
 fn an_import_without_a_model_keeps_the_tracks_and_says_what_to_do() {
     let data = Data::without_model();
     let ran = data.run_with_input(&["import", "-"], "{\"title\":\"A\"}\n").expect(5);

@@ -8,6 +8,9 @@ use super::vec0;
 /// Name of the sqlite-vec table of the space that jobs fill and searches use.
 const SERVING_TABLE: &str = "track_vectors_virtual";
 
+/// Spaces that one file keeps. Few are ever used; without a bound a client could fill the disk with empty indexes.
+const MAX_SPACES: usize = 32;
+
 fn parse(name: &str) -> Result<Space, SqlError> {
     Space::parse(name).map_err(|_| StoreError::Corrupt { table: "spaces", row: name.to_owned(), column: "name" }.into())
 }
@@ -40,13 +43,22 @@ pub(super) fn ensure(tx: &Transaction<'_>, space: &Space) -> Result<(), SqlError
     if vec0_table(tx, space)?.is_some() {
         return Ok(());
     }
-    create(tx, space, &table_beside_serving(space))
+    let count: usize = tx.query_row("SELECT count(*) FROM spaces", [], |row| row.get(0))?;
+    if count >= MAX_SPACES {
+        return Err(StoreError::TooManySpaces(count).into());
+    }
+    create(tx, space, &table_beside_serving(tx, space)?)
 }
 
-/// Two spaces whose names differ in punctuation alone would share it: the column's UNIQUE refuses the second.
-fn table_beside_serving(space: &Space) -> String {
+/// The space's name and a number: names may differ in punctuation or case alone, which tables' names do not tell apart.
+fn table_beside_serving(tx: &Transaction<'_>, space: &Space) -> Result<String, SqlError> {
     let name: String = space.to_string().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    format!("{SERVING_TABLE}_{name}")
+    let number: i64 = tx.query_row(
+        "SELECT coalesce((SELECT rowid FROM spaces WHERE name = ?1), (SELECT max(rowid) FROM spaces) + 1, 1)",
+        [space.to_string()],
+        |row| row.get(0),
+    )?;
+    Ok(format!("{SERVING_TABLE}_{name}_{number}"))
 }
 
 fn create(tx: &Transaction<'_>, space: &Space, table: &str) -> Result<(), SqlError> {
@@ -67,7 +79,8 @@ pub(super) fn want(tx: &Transaction<'_>, space: &Space) -> Result<(), SqlError> 
             vec0::drop(tx, SERVING_TABLE)?;
             tx.execute("UPDATE spaces SET vec0 = 'dropped' WHERE name = ?1", [&name])?;
             let former = parse(&name)?;
-            create(tx, &former, &table_beside_serving(&former))?;
+            let table = table_beside_serving(tx, &former)?;
+            create(tx, &former, &table)?;
         }
         if let Some(table) = vec0_table(tx, space)? {
             vec0::drop(tx, &table)?;

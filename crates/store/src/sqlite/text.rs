@@ -9,15 +9,15 @@ use crate::text_match;
 /// How many candidates each way of looking brings before they are compared letter by letter.
 const CANDIDATES: usize = 300;
 
-/// Words of a query that count; the rest of a pasted page does not.
-const MAX_WORDS: usize = 16;
-
 /// Tracks whose names hold these words. Two ways of looking bring candidates (whole words and beginnings, and trigrams,
 /// which survive a typing error), one measure ranks them.
 pub(super) fn find(conn: &Connection, words: &str, limit: usize) -> Result<Vec<TextHit>, SqlError> {
     let folded: String = fold(words).chars().take(256).collect();
-    let terms: Vec<&str> =
-        folded.split(|c: char| !c.is_alphanumeric()).filter(|term| !term.is_empty()).take(MAX_WORDS).collect();
+    let terms: Vec<&str> = folded
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|term| !term.is_empty())
+        .take(text_match::MAX_WORDS)
+        .collect();
     if terms.is_empty() || limit == 0 {
         return Ok(Vec::new());
     }

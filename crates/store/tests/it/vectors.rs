@@ -55,6 +55,28 @@ async fn vectors_are_answered_as_they_were_stored() {
 }
 
 #[tokio::test]
+async fn spaces_are_bounded_and_their_names_do_not_collide() {
+    let fixture = Fixture::new().await;
+    let id = fixture.create("A").await;
+    let put = async |name: &str| {
+        let space = Space::parse(name).unwrap();
+        fixture.store.put(vec![VectorWrite { space, ..write(id, [1.0, 0.0, 0.0, 0.0]) }]).await
+    };
+    for name in ["a.b/4", "a-b/4", "Q/4", "q/4", "x/4", "x/4/chunks", "x/4/rowids", "x/4/1"] {
+        put(name).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let (index, searched) = (fixture.store.vec0_index(), Space::parse(name).unwrap());
+        let found = index.search(&searched, &vector([1.0; 4]), 1, &Filter::default()).await.unwrap();
+        assert_eq!(found.len(), 1, "{name}");
+    }
+    let mut refused = None;
+    for number in 0..40 {
+        refused = refused.or(put(&format!("n{number}/4")).await.err());
+    }
+    assert!(matches!(refused, Some(StoreError::TooManySpaces(32))), "{refused:?}");
+    put("n1/4").await.unwrap();
+}
+
+#[tokio::test]
 async fn filter_data_follows_the_track_without_a_new_vector() {
     let fixture = Fixture::new().await;
     let id = fixture.create("A").await;

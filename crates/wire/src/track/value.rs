@@ -268,10 +268,16 @@ pub(super) fn isrc(value: &Value) -> Result<Option<String>, Reason> {
     }))
 }
 
+/// 2^53 − 1: what JavaScript clients hold exactly, and far enough from the largest integer, after which the database could
+/// number no further track.
+const MAX_ID: i64 = (1 << 53) - 1;
+
 /// A number above 0, also as a text of digits.
 pub(super) fn id(value: &Value) -> Result<Option<i64>, Reason> {
     match integer(value)? {
-        Some(id) if id <= 0 => Err(format!("{} is out of range: an id is above 0", shown(value))),
+        Some(id) if id <= 0 || id > MAX_ID => {
+            Err(format!("{} is out of range: an id is above 0 and at most {MAX_ID}", shown(value)))
+        }
         other => Ok(other),
     }
 }

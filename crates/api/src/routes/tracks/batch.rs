@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use crate::Services;
 use crate::error::{ApiError, Code};
-use crate::extract::{BODY_BYTES, media_type, read_json, too_large};
+use crate::extract::{BODY_BYTES, is_lines, media_type, read_json, too_large};
 use crate::openapi::TrackInput;
 
 /// Tracks in one JSON array.
@@ -74,9 +74,7 @@ pub(crate) async fn write_tracks(
     request: Request,
 ) -> Result<Json<BatchReport>, ApiError> {
     let report = match media_type(request.headers()).as_str() {
-        "application/x-ndjson" | "application/ndjson" | "application/jsonl" => {
-            write_lines(&services, request.into_body()).await?
-        }
+        lines if is_lines(lines) => write_lines(&services, request.into_body()).await?,
         "" | "application/json" => write_array(&services, request.into_body()).await?,
         other => {
             let detail = format!("{other:?} is not read here: send application/json or application/x-ndjson.");
@@ -108,11 +106,18 @@ async fn write_lines(services: &Services, body: Body) -> Result<BatchReport, Api
     let mut writes = Vec::new();
     let mut frames = body.into_data_stream();
     loop {
-        let silent = |_| ApiError::new(Code::Unavailable, "Nothing came for 30 s; what had come is written.");
-        let frame = tokio::time::timeout(SILENCE, frames.next()).await.map_err(silent)?;
-        let frame = frame.transpose().map_err(|_| {
-            ApiError::new(Code::InvalidJson, "The body ended before it was complete; what had come is written.")
-        })?;
+        let next = match tokio::time::timeout(SILENCE, frames.next()).await.map(Option::transpose) {
+            Ok(Ok(frame)) => Ok(frame),
+            Ok(Err(_)) => Err((Code::InvalidJson, "The body ended before it was complete".to_owned())),
+            Err(_) => Err((Code::Unavailable, format!("Nothing came for {} s", SILENCE.as_secs()))),
+        };
+        let frame = match next {
+            Ok(frame) => frame,
+            Err((code, reason)) => {
+                apply(services, writes, &mut report).await?;
+                return Err(report.cut_short(code, &reason));
+            }
+        };
         let is_last = frame.is_none();
         lines.take(frame, |index, line| {
             match line {
@@ -182,6 +187,16 @@ async fn apply(
 }
 
 impl BatchReport {
+    /// Says of an import that ended early what became of the lines that had come.
+    fn cut_short(&self, code: Code, reason: &str) -> ApiError {
+        let Self { created, updated, unchanged, failed_count, .. } = self;
+        let detail = format!(
+            "{reason}; the lines that had come are written: {created} created, {updated} updated, {unchanged} unchanged, \
+             {failed_count} refused."
+        );
+        ApiError::new(code, detail)
+    }
+
     fn fail(&mut self, index: usize, errors: Vec<FieldError>) {
         self.failed_count += 1;
         if self.failed.len() < LISTED {

@@ -9,7 +9,7 @@ use crate::extract::TrackPath;
 /// Remove a track with its vectors and jobs
 #[utoipa::path(
     delete, path = "/api/tracks/{id}", operation_id = "delete_track", tag = "tracks",
-    params(("id" = i64, Path, description = "Which track", example = 123)),
+    params(("id" = i64, Path, description = "Which track", minimum = 1, example = 123)),
     responses(
         (status = 204, description = "Removed"),
         (status = 404, description = "`no_track`", body = ProblemView, content_type = "application/problem+json"),

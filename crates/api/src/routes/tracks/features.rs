@@ -41,7 +41,7 @@ const FEATURES: [&str; 21] = [
 #[utoipa::path(
     put, path = "/api/tracks/{id}/features", operation_id = "set_features", tag = "tracks",
     request_body(content = Object, example = json!({"bpm": 128, "key": "8A", "energy": 0.7, "loudness": -9.5})),
-    params(("id" = i64, Path, description = "Which track", example = 123)),
+    params(("id" = i64, Path, description = "Which track", minimum = 1, example = 123)),
     responses(
         (status = 200, description = "The track as it is now", body = TrackView),
         (status = 404, description = "`no_track`", body = ProblemView, content_type = "application/problem+json"),

@@ -7,7 +7,7 @@ use soniquebay_wire::TrackView;
 
 use crate::Services;
 use crate::error::ApiError;
-use crate::params::Params;
+use crate::params::{MAX_LIMIT, Params};
 
 /// Text hits that the named fields are looked for in, at most.
 const MOST_HITS: usize = 5000;
@@ -24,8 +24,9 @@ const MOST_HITS: usize = 5000;
         ("artist" = Option<String>, Query, description = "Part of the artist"),
         ("album" = Option<String>, Query, description = "Part of the album"),
         ("genre" = Option<String>, Query, description = "Part of a genre, together with one of the others"),
-        ("skip" = Option<u32>, Query, description = "So many are left out at the start"),
-        ("limit" = Option<u32>, Query, description = "How many, 1 to 1,000; 100 where left out"),
+        ("skip" = Option<i64>, Query, description = "So many are left out at the start", minimum = 0,
+            maximum = 4294967295i64),
+        ("limit" = Option<u32>, Query, description = "How many; 100 where left out", minimum = 1, maximum = 1000),
     ),
     responses((status = 200, description = "The tracks, best first", body = Vec<TrackView>))
 )]
@@ -34,7 +35,7 @@ pub(crate) async fn find_tracks(
     mut params: Params,
 ) -> Result<Json<Vec<TrackView>>, ApiError> {
     let [q, title, artist, album, genre] = ["q", "title", "artist", "album", "genre"].map(|name| params.text(name));
-    let page = params.page();
+    let page = params.page(MAX_LIMIT);
     let words: Vec<&str> = [&q, &title, &artist, &album].into_iter().flatten().map(String::as_str).collect();
     let words = words.join(" ");
     if words.trim().is_empty() {

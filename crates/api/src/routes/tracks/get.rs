@@ -12,8 +12,8 @@ use crate::extract::TrackPath;
 /// One track, with how far its vector is
 #[utoipa::path(
     get, path = "/api/tracks/{id}", operation_id = "get_track", tag = "tracks",
-    params(("id" = i64, Path, description = "Which track", example = 123),
-        ("if-none-match" = Option<String>, Header, description = "The ETag that is known already")),
+    params(("id" = i64, Path, description = "Which track", minimum = 1, example = 123),
+        ("if-none-match" = Option<String>, Header, nullable = false, description = "The ETag that is known already")),
     responses(
         (status = 200, description = "The track; its ETag is its version and state", body = TrackView),
         (status = 304, description = "Nothing changed"),

@@ -16,8 +16,8 @@ use crate::openapi::TrackInput;
 #[utoipa::path(
     put, path = "/api/tracks/{id}", operation_id = "replace_track", tag = "tracks",
     request_body = TrackInput,
-    params(("id" = i64, Path, description = "Which track", example = 123),
-        ("if-match" = Option<String>, Header, description = "The ETag that the track must still have")),
+    params(("id" = i64, Path, description = "Which track", minimum = 1, example = 123),
+        ("if-match" = Option<String>, Header, nullable = false, description = "The ETag that the track must still have")),
     responses(
         (status = 200, description = "The track as it is now", body = TrackView),
         (status = 404, description = "`no_track`", body = ProblemView, content_type = "application/problem+json"),
@@ -41,8 +41,8 @@ pub(crate) async fn replace_track(
 #[utoipa::path(
     patch, path = "/api/tracks/{id}", operation_id = "update_track", tag = "tracks",
     request_body = TrackInput,
-    params(("id" = i64, Path, description = "Which track", example = 123),
-        ("if-match" = Option<String>, Header, description = "The ETag that the track must still have")),
+    params(("id" = i64, Path, description = "Which track", minimum = 1, example = 123),
+        ("if-match" = Option<String>, Header, nullable = false, description = "The ETag that the track must still have")),
     responses(
         (status = 200, description = "The track as it is now", body = TrackView),
         (status = 404, description = "`no_track`", body = ProblemView, content_type = "application/problem+json"),
@@ -67,7 +67,7 @@ async fn change(
     body: &JsonBody,
     mode: WriteMode,
 ) -> Result<Response, ApiError> {
-    let version = version::if_match(headers, id)?;
+    let version = version::if_match(services, headers, id).await?;
     let record =
         parse_track(body.read(Code::InvalidTrack)?).map_err(|errors| ApiError::fields(Code::InvalidTrack, errors))?;
     check_id(id, record.id)?;

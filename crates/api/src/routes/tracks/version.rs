@@ -9,21 +9,36 @@ use soniquebay_wire::{StateView, TrackView};
 use crate::Services;
 use crate::error::{ApiError, Code};
 
-/// The version that `If-Match` asks for; `None` where any will do.
+/// The version that the track must have for `If-Match` to hold; `None` where any will do.
 ///
 /// # Errors
-/// Where it names something that no version of a track is called.
-pub(crate) fn if_match(headers: &HeaderMap, id: TrackId) -> Result<Option<i64>, ApiError> {
-    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default().trim();
-    if text == "*" {
+/// Where the track has none of the versions that it names.
+pub(crate) async fn if_match(services: &Services, headers: &HeaderMap, id: TrackId) -> Result<Option<i64>, ApiError> {
+    if !headers.contains_key(header::IF_MATCH) {
         return Ok(None);
     }
-    let tag = text.trim_start_matches("W/").trim_matches('"');
-    let version = tag.split('-').next().and_then(|version| version.parse().ok());
-    version.map(Some).ok_or_else(|| {
-        ApiError::new(Code::Outdated, format!("If-Match names no version of track {id}; send its ETag back."))
-    })
+    let lists = headers.get_all(header::IF_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let tags: Vec<&str> = lists.flat_map(|list| list.split(',')).map(str::trim).collect();
+    if tags.contains(&"*") {
+        return Ok(None);
+    }
+    let versions: Vec<i64> = tags.into_iter().filter_map(version_of).collect();
+    match versions.as_slice() {
+        [] => {
+            Err(ApiError::new(Code::Outdated, format!("If-Match names no version of track {id}; send its ETag back.")))
+        }
+        [only] => Ok(Some(*only)),
+        // A write is guarded by one version: the one that the track has, and must have still when it is written.
+        several => {
+            let track = services.catalog.tracks(vec![id]).await?.pop().ok_or_else(|| ApiError::no_track(id))?;
+            several.contains(&track.version).then_some(Some(track.version)).ok_or_else(|| outdated(id, track.version))
+        }
+    }
+}
+
+/// The version in an ETag of ours.
+fn version_of(tag: &str) -> Option<i64> {
+    tag.trim_start_matches("W/").trim_matches('"').split('-').next()?.parse().ok()
 }
 
 pub(crate) fn outdated(id: TrackId, version: i64) -> ApiError {

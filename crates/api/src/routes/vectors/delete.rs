@@ -13,7 +13,7 @@ use crate::params::Params;
 /// In the space asked for, else in all. While the track is in the library, spaces that jobs fill are filled again.
 #[utoipa::path(
     delete, path = "/api/track-vectors/{track_id}", operation_id = "delete_vector", tag = "vectors",
-    params(("track_id" = i64, Path, description = "Whose", example = 123),
+    params(("track_id" = i64, Path, description = "Whose", minimum = 1, example = 123),
         ("space" = Option<String>, Query, description = "In which space", example = "external/396")),
     responses(
         (status = 204, description = "Removed"),

@@ -13,7 +13,7 @@ use crate::params::Params;
 /// Of the space asked for; else of the serving space, or of another one that has it.
 #[utoipa::path(
     get, path = "/api/track-vectors/{track_id}", operation_id = "get_vector", tag = "vectors",
-    params(("track_id" = i64, Path, description = "Whose", example = 123),
+    params(("track_id" = i64, Path, description = "Whose", minimum = 1, example = 123),
         ("space" = Option<String>, Query, description = "In which space", example = "external/396")),
     responses(
         (status = 200, description = "The vector with its space", body = VectorView),

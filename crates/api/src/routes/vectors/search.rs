@@ -23,10 +23,13 @@ use crate::routes::similar::read_options;
 }))]
 pub(crate) struct VectorQuery {
     /// The vector to search near.
+    #[schema(min_items = 1, max_items = 4096)]
     embedding: Option<Vec<f64>>,
     /// The track to search near, instead.
+    #[schema(minimum = 1)]
     query_track_id: Option<i64>,
-    /// How many, 1 to 1,000; 10 where left out.
+    /// How many; 10 where left out.
+    #[schema(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
     /// Which tracks may be answered.
     #[serde(default)]
