@@ -35,7 +35,7 @@ pub fn parse_track(fields: Map<String, Value>) -> Result<TrackRecord, Vec<FieldE
         artist: source.read(&["artist", "artist_name", "track_artist"], value::text),
         album: source.read(&["album", "album_title"], value::text),
         album_artist: source.read(&["album_artist"], value::text),
-        mood_tags: source.read(&["mood_tags", "moods", "synthetic_tags"], value::list),
+        mood_tags: source.read(&["mood_tags", "moods", "mood", "synthetic_tags"], value::list),
         tags: source.read(&["tags"], value::list),
         year: source.read(&["year"], value::year),
         duration: source.read(&["duration"], value::duration),

@@ -30,6 +30,7 @@ fn aliases_mean_their_field() {
         (json!({"genre_main": "pop"}), json!({"genre": "pop"})),
         (json!({"genres": ["a", "b"]}), json!({"genre_tags": "a;b"})),
         (json!({"moods": "calm, warm"}), json!({"mood_tags": ["calm", "warm"]})),
+        (json!({"mood": "calm"}), json!({"mood_tags": ["calm"]})),
         (json!({"synthetic_tags": ["calm"]}), json!({"mood_tags": ["calm"]})),
         (json!({"tempo": "120.5"}), json!({"bpm": 120.5})),
         (json!({"scale": "Minor"}), json!({"mode": "minor"})),
