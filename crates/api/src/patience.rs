@@ -84,16 +84,16 @@ mod tests {
     #[tokio::test]
     async fn a_reader_may_be_slow_and_not_dead() {
         let (ours, mut theirs) = tokio::io::duplex(10);
-        let mut ours = Patience::new(ours, Duration::from_millis(200));
+        let mut ours = Patience::new(ours, Duration::from_secs(2));
         let reader = tokio::spawn(async move {
             let mut part = [0; 10];
             for _ in 0..5 {
-                tokio::time::sleep(Duration::from_millis(80)).await;
+                tokio::time::sleep(Duration::from_millis(500)).await;
                 theirs.read_exact(&mut part).await.unwrap();
             }
             theirs
         });
-        // Takes 400 ms in all, and never 200 ms without a byte.
+        // Takes 2.5 s in all, and never 2 s without a byte.
         ours.write_all(&[1; 50]).await.unwrap();
         let _open = reader.await.unwrap();
         ours.write_all(&[1; 10]).await.unwrap();

@@ -86,9 +86,8 @@ async fn lines_have_several_names() {
     }
 }
 
-/// Takes longer than a request may, and is no import.
+/// Half a minute of waiting is what this is about: the bound is real time, and the body comes from a client.
 #[tokio::test]
-#[ignore = "waits for half a minute"]
 async fn only_imports_and_events_may_take_long() {
     let app = App::new().await;
     let slowly = || {
@@ -118,7 +117,7 @@ async fn a_client_that_does_not_read_is_let_go() {
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let limits = Limits { write_time: Duration::from_millis(200), ..Limits::default() };
+    let limits = Limits { write_time: Duration::from_secs(1), ..Limits::default() };
     let shutdown = app.services.shutdown.clone();
     tokio::spawn(serve(listener, app.router.clone(), limits, shutdown.cancelled_owned()));
     let ask = async |pause| {
@@ -133,6 +132,6 @@ async fn a_client_that_does_not_read_is_let_go() {
     };
     let whole = ask(Duration::ZERO).await;
     assert!(whole > 400 * note.len());
-    let cut = ask(Duration::from_secs(2)).await;
+    let cut = ask(Duration::from_secs(4)).await;
     assert!(cut < whole, "{cut} of {whole} bytes");
 }
