@@ -76,6 +76,8 @@ def main():
     arguments.add_argument("--tracks", type=int, default=5000)
     arguments.add_argument("--binary", default="target/release/soniquebay")
     options = arguments.parse_args()
+    if not os.path.exists(os.path.join(options.model, "model.safetensors")):
+        arguments.error(f"there is no model in {options.model}: run `soniquebay model pull` first")
     folder = tempfile.mkdtemp(prefix="soniquebay-bench-")
     os.makedirs(os.path.join(folder, "models"))
     os.symlink(os.path.abspath(options.model), os.path.join(folder, "models", "all-MiniLM-L6-v2"))

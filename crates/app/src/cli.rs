@@ -54,11 +54,11 @@ struct SpaceArgs {
     model: String,
 
     /// Length of vectors: 396 is 384 of words and 12 numbers, 384 is words alone.
-    #[arg(long, global = true, value_name = "DIMS", default_value = "396", env = "VECTOR_DIMENSION", hide = true)]
+    #[arg(long, global = true, value_name = "DIMS", default_value = "396", env = "VECTOR_DIMENSION")]
     dimension: Dimension,
 
     /// How a track becomes text.
-    #[arg(long, global = true, value_name = "NAME", default_value = "phrase", env = "TEXT_TEMPLATE", hide = true)]
+    #[arg(long, global = true, value_name = "NAME", default_value = "phrase", env = "TEXT_TEMPLATE")]
     template: TemplateName,
 }
 
@@ -109,7 +109,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
-    /// Address of the library API; the recommender API answers there too.
+    /// Address of the library API; the recommender API answers there too. [default: 127.0.0.1:8001]
     #[arg(long, value_name = "ADDRESS", env = "SONIQUEBAY_LISTEN")]
     pub(crate) listen: Option<std::net::SocketAddr>,
 

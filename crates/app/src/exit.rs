@@ -1,9 +1,11 @@
 //! What the exit code says. Listed in `soniquebay --help`.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Something went wrong; the message says what.
 pub(crate) const FAILED: u8 = 1;
+const USAGE: u8 = 2;
 const NOT_FOUND: u8 = 3;
 const PARTLY: u8 = 4;
 const MODEL_MISSING: u8 = 5;
@@ -12,6 +14,9 @@ const INTERRUPTED: u8 = 130;
 /// Ends that a calling program may want to tell apart.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum End {
+    /// An argument means nothing.
+    #[error("{0}")]
+    Usage(String),
     /// What was asked for is not there.
     #[error("{0}")]
     NotFound(String),
@@ -19,7 +24,7 @@ pub(crate) enum End {
     #[error("{0}")]
     Partly(String),
     /// Nothing can be embedded.
-    #[error("the model is not installed. Fetch it once with:\n  soniquebay model pull")]
+    #[error("the model is not installed")]
     ModelMissing,
     /// Ctrl-C.
     #[error("interrupted; what was stored until then is kept")]
@@ -27,9 +32,10 @@ pub(crate) enum End {
 }
 
 /// Prints the error, if any, and turns it into the exit code.
-pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
+pub(crate) fn report(result: anyhow::Result<()>, data: Option<&Path>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
     let code = match error.downcast_ref::<End>() {
+        Some(End::Usage(_)) => USAGE,
         Some(End::NotFound(_)) => NOT_FOUND,
         Some(End::Partly(_)) => PARTLY,
         Some(End::ModelMissing) => MODEL_MISSING,
@@ -43,6 +49,11 @@ pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
             message.push_str(": ");
             message.push_str(&cause);
         }
+    }
+    if code == MODEL_MISSING {
+        // With the folder that was asked for: the model of another one would not help.
+        let data = data.map(|data| format!(" --data {}", data.display())).unwrap_or_default();
+        message.push_str(&format!(". Fetch it once with:\n  soniquebay{data} model pull"));
     }
     if code == PARTLY || code == INTERRUPTED {
         crate::output::note(&message);

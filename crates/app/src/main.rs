@@ -24,8 +24,9 @@ fn main() -> ExitCode {
             return exit::FAILED.into();
         }
     };
+    let data = cli.data.clone();
     let result = runtime.block_on(commands::run(cli));
     // Reads of slow disks may still hang: they must not hold the exit back.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
-    exit::report(result)
+    exit::report(result, data.as_deref())
 }

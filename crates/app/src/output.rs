@@ -48,9 +48,12 @@ pub(crate) fn table(
     line(&table.trim_fmt())
 }
 
-/// An answer, as `--json` writes it: `{"space", "items": [{"track", "score", "why"}]}`.
+/// An answer, as `--json` writes it: `{"of", "space", "items": [{"track", "score", "why"}]}`.
 #[derive(Serialize)]
 pub(crate) struct AnswerJson {
+    /// The track that was asked about, where one was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of: Option<TrackView>,
     space: String,
     items: Vec<FoundJson>,
 }
@@ -73,8 +76,9 @@ struct WhyJson {
     matched: Option<&'static str>,
 }
 
-impl From<&Answer> for AnswerJson {
-    fn from(answer: &Answer) -> Self {
+impl AnswerJson {
+    /// The answer, and the track it is about, if any.
+    pub(crate) fn new(of: Option<&Track>, answer: &Answer) -> Self {
         let item = |found: &Found| FoundJson {
             track: TrackView::from(&found.track),
             score: found.score,
@@ -85,7 +89,8 @@ impl From<&Answer> for AnswerJson {
                 matched: found.why.matched.map(|matched| matched.name()),
             },
         };
-        Self { space: answer.space.to_string(), items: answer.items.iter().map(item).collect() }
+        let items = answer.items.iter().map(item).collect();
+        Self { of: of.map(TrackView::from), space: answer.space.to_string(), items }
     }
 }
 

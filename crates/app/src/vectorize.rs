@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use soniquebay_domain::{EmbedError, JobId, JobQueue, VectorStore};
 use tokio_util::sync::CancellationToken;
 
@@ -122,7 +122,10 @@ pub(crate) async fn ready(library: &Library) -> anyhow::Result<u64> {
 
 /// A bar on standard error with rate and time left; nothing where that is no terminal.
 pub(crate) fn bar(total: u64, unit: &str) -> ProgressBar {
-    let template = format!("{{bar:30}} {{pos}}/{{len}} {unit}  {{per_sec}}  {{eta}} left  {{msg}}");
+    let template = format!("{{bar:30}} {{pos}}/{{len}} {unit}  {{rate}}  {{eta}} left  {{msg}}");
     let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(total).with_style(style)
+    let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        let _ = write!(out, "{:.0}/s", state.per_sec());
+    };
+    ProgressBar::new(total).with_style(style.with_key("rate", rate))
 }

@@ -15,13 +15,21 @@ const NAME_LETTERS: usize = 128;
 pub(crate) struct Query {
     text: String,
     words: Vec<String>,
+    /// What stands before and after " - ", as people write artist and title.
+    sides: Option<(Vec<String>, Vec<String>)>,
 }
 
 impl Query {
     pub(crate) fn new(folded: &str) -> Self {
         let mut words = words(folded);
         words.truncate(MAX_WORDS);
-        Self { text: words.join(" "), words }
+        let side = |text: &str| self::words(text).into_iter().take(MAX_WORDS).collect::<Vec<_>>();
+        let sides = folded.split_once(" - ").map(|(first, second)| (side(first), side(second)));
+        Self {
+            text: words.join(" "),
+            words,
+            sides: sides.filter(|(first, second)| !first.is_empty() && !second.is_empty()),
+        }
     }
 
     /// 0–1 for a track with these folded names. The whole title, or artist and title, or the artist, or the album exactly:
@@ -44,6 +52,14 @@ impl Query {
         if self.words.is_empty() {
             return 0.0;
         }
+        // Who writes "Artist - Title" means both: another title by that artist is not what was asked for.
+        if let Some((first, second)) = &self.sides {
+            let named = |typed_artist, typed_title| {
+                let (artist, title) = (explained(typed_artist, &artist), explained(typed_title, &title));
+                if artist.min(title) < 0.5 { 0.5 * artist.min(title) } else { 0.89 * (0.4 * artist + 0.6 * title) }
+            };
+            return f32::max(named(first, second), named(second, first));
+        }
         // A hit in the title says more than one in the album.
         let weighed = |word: &String| {
             [(&title, 1.0), (&artist, 0.97), (&album, 0.85)]
@@ -61,6 +77,15 @@ impl Query {
             .fold(0.0, f32::max);
         0.89 * (0.7 * explained + 0.3 * whole)
     }
+}
+
+/// 0–1: how much of the typed words a name explains, and how alike they are as a whole.
+fn explained(typed: &[String], name: &[String]) -> f32 {
+    let letters = |word: &String| word.chars().count() as f32;
+    let best = |word: &String| name.iter().map(|known| likeness(word, known)).fold(0.0, f32::max);
+    let total: f32 = typed.iter().map(letters).sum();
+    let by_word: f32 = typed.iter().map(|word| letters(word) * best(word)).sum::<f32>() / total.max(1.0);
+    0.7 * by_word + 0.3 * trigram_likeness(&typed.join(" "), &name.join(" "))
 }
 
 fn beginning(name: &str) -> &str {
@@ -141,6 +166,10 @@ mod tests {
         }
         assert!(score("billie je") > score("billie holiday"));
         assert!(score("completely different words") < super::WORTH_SHOWING);
+        for other in ["michael jackson - one", "michael jackson - thriller night", "someone else - billie jean"] {
+            assert!(score(other) < super::WORTH_SHOWING, "{other}: {}", score(other));
+        }
+        assert!(score("micheal jackson - bilie jaen") > 0.6 && score("billie jean - michael jackson") > 0.6);
         let long = "abc def ".repeat(1000);
         assert!(Query::new(&long).score(&long, &long, &long) > 0.5, "bounded, and still a match");
         let common_words = Query::new("slow and warm").score("a-ha", "take on me", "hunting high and low");

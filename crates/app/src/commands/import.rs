@@ -37,6 +37,7 @@ pub(crate) fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead + Send>> {
     if path == Path::new("-") {
         return Ok(Box::new(BufReader::new(std::io::stdin())));
     }
+    anyhow::ensure!(!path.is_dir(), "{} is a folder: read it with `soniquebay scan`", path.display());
     let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
     Ok(Box::new(BufReader::new(file)))
 }

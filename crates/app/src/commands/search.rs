@@ -9,7 +9,7 @@ pub(crate) async fn run(cli: &Cli, args: &SearchArgs) -> anyhow::Result<()> {
     let words = args.words.join(" ");
     let answer = library.recommender_on_disk().search_text(&words, options(&args.answer)?).await.map_err(end)?;
     if args.answer.json {
-        return output::json(&output::AnswerJson::from(&answer));
+        return output::json(&output::AnswerJson::new(None, &answer));
     }
     if answer.items.is_empty() {
         return output::line("nothing found");

@@ -1,4 +1,4 @@
-use soniquebay_domain::{Catalog, Track, TrackId};
+use soniquebay_domain::{Catalog, EmbedError, Track, TrackId};
 use soniquebay_search::{SearchError, Seed, SimilarOptions};
 
 use crate::cli::{AnswerArgs, Cli, SimilarArgs};
@@ -12,21 +12,46 @@ const SURE_ENOUGH: f32 = 0.6;
 pub(crate) async fn run(cli: &Cli, args: &SimilarArgs) -> anyhow::Result<()> {
     let library = Library::open(cli).await?;
     let track = resolve(&library, &args.track).await?;
-    if !args.answer.json {
-        output::line(&format!("like {}", output::track_line(&track)))?;
-    }
     let seeds = [Seed { track_id: track.id, weight: 1.0 }];
-    let answer = library.recommender_on_disk().similar(&seeds, options(&args.answer)?).await.map_err(end)?;
-    if args.answer.json { output::json(&output::AnswerJson::from(&answer)) } else { output::answer(&answer) }
+    let answer = match library.recommender_on_disk().similar(&seeds, options(&args.answer)?).await {
+        Ok(answer) => answer,
+        Err(SearchError::Pending { .. })
+            if matches!(library.vectorizer.health().await, Err(EmbedError::ModelMissing { .. })) =>
+        {
+            return Err(End::ModelMissing.into());
+        }
+        Err(error) => return Err(end(error)),
+    };
+    if args.answer.json {
+        return output::json(&output::AnswerJson::new(Some(&track), &answer));
+    }
+    output::line(&format!("like {}", output::track_line(&track)))?;
+    if answer.items.is_empty() { output::line("no other track passes these filters") } else { output::answer(&answer) }
 }
 
 /// The options that `--limit` and the filters name.
 pub(crate) fn options(args: &AnswerArgs) -> anyhow::Result<SimilarOptions> {
     let filter = args.filter().check().map_err(|errors| {
-        let reasons: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        anyhow::anyhow!("a filter is wrong: {}", reasons.join("; "))
+        let reasons: Vec<String> =
+            errors.iter().map(|error| format!("{}: {}", flag(&error.field), error.reason)).collect();
+        End::Usage(format!("a filter is wrong: {}", reasons.join("; ")))
     })?;
     Ok(SimilarOptions { filter, limit: args.limit.into(), space: None })
+}
+
+/// What a field of the JSON filter is called here.
+fn flag(field: &str) -> &str {
+    match field {
+        "year_range" => "--years",
+        "bpm_range" => "--bpm",
+        "duration_range" => "--duration",
+        "genre" => "--genre",
+        "tags" => "--tag",
+        "key" => "--key",
+        "max_per_artist" => "--max-per-artist",
+        "path_prefix" => "--below",
+        other => other,
+    }
 }
 
 /// Search errors as this program's ends.
@@ -37,7 +62,7 @@ pub(crate) fn end(error: SearchError) -> anyhow::Error {
             let hint = "run `soniquebay serve`, or scan or import again, to have it made";
             End::NotFound(format!("{error}: {hint}")).into()
         }
-        SearchError::Embed(soniquebay_domain::EmbedError::ModelMissing { .. }) => End::ModelMissing.into(),
+        SearchError::Embed(EmbedError::ModelMissing { .. }) => End::ModelMissing.into(),
         other => other.into(),
     }
 }
@@ -46,6 +71,10 @@ async fn resolve(library: &Library, asked: &str) -> anyhow::Result<Track> {
     if let Some(id) = asked.trim().parse().ok().and_then(TrackId::new) {
         let track = library.store.tracks(vec![id]).await?.pop();
         return track.ok_or_else(|| End::NotFound(format!("there is no track {id}")).into());
+    }
+    if library.store.counts().await?.tracks == 0 {
+        let folder = library.folder.path().display();
+        return Err(End::NotFound(format!("the library in {folder} is empty: scan or import something first")).into());
     }
     let hits = library.store.find_text(asked.to_owned(), 5).await?;
     let tracks = library.store.tracks(hits.iter().map(|hit| hit.id).collect()).await?;

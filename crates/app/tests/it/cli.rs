@@ -54,7 +54,13 @@ fn imports_say_what_they_did_and_twice_changes_nothing() {
     assert!(none["items"].as_array().unwrap().is_empty());
     assert!(data.run(&["similar", "nothing like this"]).expect(3).err.contains("no track"));
     assert!(data.run(&["similar", "4711"]).expect(3).err.contains("4711"));
-    assert!(data.run(&["similar", "So What", "--key", "H flat"]).expect(1).err.contains("key"));
+    assert!(data.run(&["similar", "So What", "--key", "H flat"]).expect(2).err.contains("--key"));
+    assert!(
+        data.run(&["similar", "Miles Davis - Kind of Pink"]).expect(3).err.contains("no track"),
+        "not another title"
+    );
+    assert_eq!(data.run(&["similar", "so whta", "--json"]).expect(0).json()["of"]["title"], "So What");
+    assert!(data.run(&["similar", "So What", "--genre", "Polka"]).expect(0).out.contains("no other track"));
     assert!(data.run(&["search", "björk"]).expect(0).out.contains("Jóga"));
 }
 

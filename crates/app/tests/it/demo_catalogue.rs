@@ -51,5 +51,5 @@ fn the_demo_shows_neighbours_of_a_kind() {
         .unwrap();
     let answer: Value = serde_json::from_slice(&searched.stdout).unwrap();
     assert_eq!(answer["items"][0]["track"]["title"], "Billie Jean");
-    assert!(data.run(&["similar", "Billie Jean"]).expect(3).err.contains("no track"));
+    assert!(data.run(&["similar", "Billie Jean"]).expect(3).err.contains("is empty"));
 }

@@ -16,7 +16,8 @@ fn without_a_model_everything_else_works_and_the_model_is_found_when_it_comes() 
     assert_eq!((status, &problem["code"]), (409, &"vector_pending".into()), "{problem}");
     assert_eq!(server.get("/api/tracks/search?q=bjork").1[0]["title"], "Jóga", "names are found without a model");
     let refused = data.run(&["search", "slow"]).expect(5);
-    assert!(refused.err.contains("soniquebay model pull"), "{}", refused.err);
+    let hint = format!("soniquebay --data {} model pull", data.path().display());
+    assert!(refused.err.contains(&hint), "the hint names the folder that was asked for: {}", refused.err);
 
     data.install_model();
     server.wait_until_vectorized();
