@@ -49,7 +49,9 @@ pub(crate) fn run(repository: &Repository, model: &Path) -> anyhow::Result<()> {
     gate.step("mean", || mean::check(repository, model).map(|()| None))?;
     // What the tests start is what is given to users.
     gate.command("build", &mut cargo(&["build", "--release", "--workspace"]))?;
-    gate.command("test", &mut cargo(&["test", "--release", "--workspace"]))?;
+    gate.command("examples in documents", &mut cargo(&["test", "--release", "--workspace", "--doc"]))?;
+    // Last, so that what one reads at the end is how many tests passed.
+    gate.command("test", &mut cargo(&["test", "--release", "--workspace", "--lib", "--bins", "--tests"]))?;
     gate.close();
     Ok(())
 }
