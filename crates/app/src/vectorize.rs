@@ -14,7 +14,7 @@ const TICK: Duration = Duration::from_millis(150);
 /// the same data, a `serve` or a second import, it does the work and this watches; where that one leaves, this takes over.
 pub(crate) async fn bring_up_to_date(library: &Library, stop: &CancellationToken) -> anyhow::Result<()> {
     let bar = bar(0, "tracks");
-    let mut watched = None;
+    let mut told = false;
     let result = loop {
         match library.folder.try_lock("vectorizing")? {
             Ok(_held) => break work(library, &bar, stop).await,
@@ -25,7 +25,7 @@ pub(crate) async fn bring_up_to_date(library: &Library, stop: &CancellationToken
                 }
                 // A server without a model would be watched for ever.
                 check_model(library, waiting).await?;
-                if watched.replace(holder.0.clone()).is_none() {
+                if !std::mem::replace(&mut told, true) {
                     bar.println(format!("{} makes the vectors", holder.0));
                 }
                 show(&bar, waiting);

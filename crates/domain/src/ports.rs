@@ -346,9 +346,6 @@ pub trait JobQueue: Send + Sync {
     /// Gives jobs back untouched, for instance at shutdown.
     async fn release(&self, leases: Vec<Lease>) -> Result<(), StoreError>;
 
-    /// When the next job becomes claimable, if one waits.
-    async fn next_run(&self) -> Result<Option<Timestamp>, StoreError>;
-
     /// Makes jobs for tracks whose vector in a wanted space is missing or stale and that have none; how many.
     async fn reconcile(&self) -> Result<usize, StoreError>;
 

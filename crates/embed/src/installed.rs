@@ -1,8 +1,8 @@
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use soniquebay_domain::{EmbedError, Embedder, Purpose};
+use tokio::sync::OnceCell;
 
 use crate::local::{ALL_MINILM_L6_V2, LocalEmbedder, LocalModel};
 use crate::model_files::{ModelFiles, ModelFilesError, ModelStatus};
@@ -11,7 +11,7 @@ use crate::model_files::{ModelFiles, ModelFilesError, ModelStatus};
 /// that is pulled while a server runs is found without a restart.
 pub struct InstalledModel {
     files: ModelFiles,
-    loaded: Arc<Mutex<Option<Arc<LocalEmbedder>>>>,
+    loaded: OnceCell<LocalEmbedder>,
     /// What the last look at the content of the files said, by their fingerprint: damaged files are not read again and again.
     checked: Arc<Mutex<Option<Checked>>>,
 }
@@ -22,7 +22,7 @@ type Checked = (String, Result<(), EmbedError>);
 impl InstalledModel {
     /// The model whose files these are, there or not.
     pub fn new(files: ModelFiles) -> Self {
-        Self { files, loaded: Arc::default(), checked: Arc::default() }
+        Self { files, loaded: OnceCell::new(), checked: Arc::default() }
     }
 
     fn missing(&self) -> EmbedError {
@@ -51,25 +51,22 @@ impl InstalledModel {
         .map_err(|panic| EmbedError::Unavailable(panic.to_string()))?
     }
 
-    async fn embedder(&self) -> Result<Arc<LocalEmbedder>, EmbedError> {
-        if let Some(embedder) = &*self.loaded.lock().unwrap_or_else(PoisonError::into_inner) {
-            return Ok(Arc::clone(embedder));
-        }
-        self.health().await?;
-        let (folder, slot): (PathBuf, _) = (self.files.folder().to_owned(), Arc::clone(&self.loaded));
-        tokio::task::spawn_blocking(move || {
-            // Held while loading: two callers at once must not load it twice.
-            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(embedder) = &*slot {
-                return Ok(Arc::clone(embedder));
-            }
-            let model = LocalModel::load(&folder).map_err(|error| EmbedError::Unavailable(error.to_string()))?;
-            let embedder = LocalEmbedder::start(Arc::new(model), LocalEmbedder::default_workers())
-                .map_err(|error| EmbedError::Unavailable(error.to_string()))?;
-            Ok(Arc::clone(slot.insert(Arc::new(embedder))))
-        })
-        .await
-        .map_err(|panic| EmbedError::Unavailable(panic.to_string()))?
+    /// The loaded model; callers that come while it loads wait for that one loading.
+    async fn embedder(&self) -> Result<&LocalEmbedder, EmbedError> {
+        self.loaded
+            .get_or_try_init(|| async {
+                self.health().await?;
+                let folder = self.files.folder().to_owned();
+                tokio::task::spawn_blocking(move || {
+                    let model =
+                        LocalModel::load(&folder).map_err(|error| EmbedError::Unavailable(error.to_string()))?;
+                    LocalEmbedder::start(Arc::new(model), LocalEmbedder::default_workers())
+                        .map_err(|error| EmbedError::Unavailable(error.to_string()))
+                })
+                .await
+                .map_err(|panic| EmbedError::Unavailable(panic.to_string()))?
+            })
+            .await
     }
 }
 
@@ -84,7 +81,7 @@ impl Embedder for InstalledModel {
     }
 
     async fn health(&self) -> Result<(), EmbedError> {
-        if self.loaded.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+        if self.loaded.initialized() {
             return Ok(());
         }
         match self.files.status() {

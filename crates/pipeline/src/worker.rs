@@ -26,8 +26,8 @@ impl Default for WorkerLimits {
     }
 }
 
-/// Longest sleep of an idle worker: the queue wakes it, this only bounds what a lost wake-up costs.
-const IDLE: Duration = Duration::from_secs(5);
+/// Longest sleep of an idle worker: the queue wakes it for what is new; a job that waits for its moment is late by no more.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// Wait after an error of the store or while the model is away.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -65,7 +65,7 @@ impl Worker {
                 while !stop.is_cancelled() {
                     let pause = match worker.step().await {
                         Ok(Step::Worked) => continue,
-                        Ok(Step::Idle) => worker.idle().await,
+                        Ok(Step::Idle) => IDLE,
                         Ok(Step::ModelAway) => PAUSE,
                         Err(error) => {
                             tracing::warn!(%error, "the queue cannot be worked on; trying again");
@@ -114,14 +114,6 @@ impl Worker {
             tasks.spawn(one(Arc::clone(self)));
         }
         tasks.join_all().await
-    }
-
-    async fn idle(&self) -> Duration {
-        // A job that waits for its moment is claimed when it comes.
-        IDLE.min(match self.queue.next_run().await {
-            Ok(Some(_)) => PAUSE,
-            _ => IDLE,
-        })
     }
 
     async fn step(&self) -> Result<Step, StoreError> {

@@ -58,34 +58,38 @@ impl Query {
                 let (artist, title) = (explained(typed_artist, &artist), explained(typed_title, &title));
                 if artist.min(title) < 0.5 { 0.5 * artist.min(title) } else { 0.89 * (0.4 * artist + 0.6 * title) }
             };
-            return f32::max(named(first, second), named(second, first));
+            // Or it is a title that has a dash of its own: "Song - Live".
+            let as_title = 0.89 * explained(&self.words, &title);
+            return as_title.max(named(first, second)).max(named(second, first));
         }
         // A hit in the title says more than one in the album.
-        let weighed = |word: &String| {
-            [(&title, 1.0), (&artist, 0.97), (&album, 0.85)]
-                .iter()
-                .map(|(names, weight)| weight * names.iter().map(|name| likeness(word, name)).fold(0.0, f32::max))
-                .fold(0.0, f32::max)
-        };
-        let letters = |word: &String| word.chars().count() as f32;
-        let total: f32 = self.words.iter().map(letters).sum();
-        let explained: f32 = self.words.iter().map(|word| letters(word) * weighed(word)).sum::<f32>() / total;
+        let by_word = share(&self.words, |word| {
+            let in_name = |(name, weight): (&Vec<String>, f32)| weight * best(word, name);
+            [(&title, 1.0), (&artist, 0.97), (&album, 0.85)].map(in_name).into_iter().fold(0.0, f32::max)
+        });
         // Whole names that a typing error keeps from being equal: "bilie jean".
         let whole = [&[&title][..], &[&artist], &[&album], &[&artist, &title], &[&title, &artist]]
             .map(|parts| trigram_likeness(&self.text, &joined(parts)))
             .into_iter()
             .fold(0.0, f32::max);
-        0.89 * (0.7 * explained + 0.3 * whole)
+        0.89 * (0.7 * by_word + 0.3 * whole)
     }
 }
 
 /// 0–1: how much of the typed words a name explains, and how alike they are as a whole.
 fn explained(typed: &[String], name: &[String]) -> f32 {
+    0.7 * share(typed, |word| best(word, name)) + 0.3 * trigram_likeness(&typed.join(" "), &name.join(" "))
+}
+
+/// The mean of `measure` over the words, each as heavy as it is long.
+fn share(words: &[String], measure: impl Fn(&str) -> f32) -> f32 {
     let letters = |word: &String| word.chars().count() as f32;
-    let best = |word: &String| name.iter().map(|known| likeness(word, known)).fold(0.0, f32::max);
-    let total: f32 = typed.iter().map(letters).sum();
-    let by_word: f32 = typed.iter().map(|word| letters(word) * best(word)).sum::<f32>() / total.max(1.0);
-    0.7 * by_word + 0.3 * trigram_likeness(&typed.join(" "), &name.join(" "))
+    let total: f32 = words.iter().map(letters).sum();
+    words.iter().map(|word| letters(word) * measure(word)).sum::<f32>() / total.max(1.0)
+}
+
+fn best(word: &str, name: &[String]) -> f32 {
+    name.iter().map(|known| likeness(word, known)).fold(0.0, f32::max)
 }
 
 fn beginning(name: &str) -> &str {
@@ -170,6 +174,9 @@ mod tests {
             assert!(score(other) < super::WORTH_SHOWING, "{other}: {}", score(other));
         }
         assert!(score("micheal jackson - bilie jaen") > 0.6 && score("billie jean - michael jackson") > 0.6);
+        let dashed = |query: &str| Query::new(query).score("queen", "bohemian rhapsody - remastered 2011", "");
+        assert_eq!(dashed("bohemian rhapsody - remastered 2011"), 1.0);
+        assert!(dashed("bohemian rapsody - remaster 2011") > 0.6, "a title may have a dash of its own");
         let long = "abc def ".repeat(1000);
         assert!(Query::new(&long).score(&long, &long, &long) > 0.5, "bounded, and still a match");
         let common_words = Query::new("slow and warm").score("a-ha", "take on me", "hunting high and low");

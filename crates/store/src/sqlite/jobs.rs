@@ -94,19 +94,6 @@ impl JobQueue for SqliteStore {
         Ok(())
     }
 
-    async fn next_run(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.readers
-            .read(|conn| {
-                Ok(conn.query_row(
-                    "SELECT min(moment) FROM (SELECT min(run_at) AS moment FROM jobs WHERE state = 'available' \
-                     UNION ALL SELECT min(lease_until) FROM jobs WHERE state = 'running')",
-                    [],
-                    |row| Ok(row.get::<_, Option<i64>>(0)?.map(Timestamp)),
-                )?)
-            })
-            .await
-    }
-
     async fn reconcile(&self) -> Result<usize, StoreError> {
         let now = self.clock.now();
         let made = self
