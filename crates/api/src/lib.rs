@@ -13,6 +13,7 @@ mod router;
 mod routes;
 mod server;
 mod services;
+mod unread;
 
 pub use router::{combined_router, library_router, recommender_router};
 pub use server::{Limits, serve};

@@ -13,7 +13,7 @@ use crate::error::{ApiError, Code};
 use crate::extract::BODY_BYTES;
 use crate::layers::{self, AnswerCounts};
 use crate::routes::events::Places;
-use crate::{Services, openapi, routes};
+use crate::{Services, openapi, routes, unread};
 
 /// The library's API: tracks, jobs, events, health.
 pub fn library_router(services: Services) -> Router {
@@ -70,6 +70,7 @@ fn assemble(part: OpenApiRouter<Services>, services: Services) -> Router {
         .layer(middleware::from_fn_with_state(access, access::guard))
         .layer(CatchPanicLayer::custom(layers::answer_panic))
         .layer(middleware::from_fn(layers::harden))
+        .layer(middleware::from_fn(unread::say_that_it_closes))
         .layer(middleware::from_fn_with_state(counts, layers::observe));
     // Around the router, as a layer within it would come after the route is chosen.
     let trimmed = ServiceBuilder::new()

@@ -1,5 +1,8 @@
 //! Whatever is sent, the answer is a problem and the next request is served.
 
+use std::convert::Infallible;
+
+use axum::body::Body;
 use axum::http::Method;
 use serde_json::json;
 
@@ -45,6 +48,8 @@ async fn bodies_of_another_shape() {
             assert_eq!(answer.header("content-type"), "application/problem+json");
         }
     }
+    let refused = app.post("/api/tracks", &json!({"title": ""})).await;
+    assert_eq!((refused.status.as_u16(), refused.header("connection")), (422, ""), "read to the end: it stays open");
     let several = json!({"title": 5, "bpm": "fast", "year": -4000000});
     let problem = app.post("/api/tracks", &several).await.problem(422, "invalid_track");
     assert!(problem["errors"].as_array().unwrap().len() >= 2, "{problem}");
@@ -54,9 +59,13 @@ async fn bodies_of_another_shape() {
 #[tokio::test]
 async fn bodies_that_are_too_large_or_of_another_type() {
     let app = App::new().await;
-    let large = vec![b' '; 10 * 1024 * 1024];
     for (method, path) in WITH_BODY {
-        app.send_text(method.clone(), path, "application/json", large.clone()).await.problem(413, "too_large");
+        // In pieces, as they come from a network.
+        let large = futures_util::stream::iter(vec![Ok::<_, Infallible>(vec![b' '; 1 << 20]); 10]);
+        let answer = app.send_text(method.clone(), path, "application/json", Body::from_stream(large)).await;
+        answer.problem(413, "too_large");
+        // What was not read closes the connection; a client must not send its next request into it.
+        assert_eq!(answer.header("connection"), "close", "{method} {path}");
         app.send_text(method, path, "text/csv", "a,b").await.problem(415, "unsupported_media_type");
     }
 }
