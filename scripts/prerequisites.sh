@@ -84,6 +84,15 @@ want_pip() {
     say "Note: there is no pip for python3. The model is then fetched from its hub, or not at all."
 }
 
+# Tests start servers of their own; those that the system starts by itself are not touched.
+need_redis() {
+    command -v redis-server >/dev/null && return
+    command -v apt-get >/dev/null && has_root_at_hand ||
+        fail "redis-server is missing: tests start one" "As root: apt-get install redis-server"
+    say "Installing redis-server, which tests start."
+    apt_install redis-server
+}
+
 need_components() {
     cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 && return
     command -v rustup >/dev/null ||

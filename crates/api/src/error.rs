@@ -20,6 +20,7 @@ pub(crate) enum Code {
     NoTrack,
     NoVector,
     VectorPending,
+    SpaceInUse,
     Outdated,
     ModelMissing,
     Overloaded,
@@ -46,6 +47,7 @@ impl Code {
             Self::NoTrack => (StatusCode::NOT_FOUND, "no_track", "There is no such track"),
             Self::NoVector => (StatusCode::NOT_FOUND, "no_vector", "There is no such vector"),
             Self::VectorPending => (StatusCode::CONFLICT, "vector_pending", "The vector is not there yet"),
+            Self::SpaceInUse => (StatusCode::CONFLICT, "space_in_use", "The space is in use"),
             Self::Outdated => (StatusCode::PRECONDITION_FAILED, "outdated", "The track has changed meanwhile"),
             Self::ModelMissing => (StatusCode::SERVICE_UNAVAILABLE, "model_missing", "The model is not installed"),
             Self::Overloaded => (StatusCode::TOO_MANY_REQUESTS, "overloaded", "Too much at once"),
@@ -161,6 +163,7 @@ impl From<StoreError> for ApiError {
         match error {
             StoreError::NoTrack(id) => Self::no_track(id),
             StoreError::TooManySpaces(_) => Self::new(Code::InvalidVector, error.to_string()),
+            StoreError::SpaceWanted(_) => Self::new(Code::SpaceInUse, error.to_string()),
             StoreError::Overloaded => Self::new(Code::Overloaded, error.to_string()),
             StoreError::Unavailable(_) => Self::unavailable(&error, "The database cannot be used now."),
             StoreError::Newer { .. } | StoreError::Corrupt { .. } => Self::internal(&error),
@@ -188,6 +191,7 @@ impl From<SearchError> for ApiError {
                 .with("track_id", json!(id.get()))
                 .with("state", json!(StateView::from(state))),
             SearchError::NoVector { .. } => Self::new(Code::NoVector, detail),
+            SearchError::StillServing(..) => Self::new(Code::SpaceInUse, format!("{detail}; even_serving=true drops it all the same")),
             SearchError::UnknownSpace(_) => Self::fields(Code::InvalidFilter, vec![FieldError::new("space", detail)]),
             SearchError::WrongLength { spaces_with_that_length, .. } => {
                 let names: Vec<String> = spaces_with_that_length.iter().map(ToString::to_string).collect();

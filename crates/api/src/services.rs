@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use soniquebay_domain::{Catalog, JobQueue, Progress, VectorStore, Vectorizer};
+use metrics_exporter_prometheus::PrometheusHandle;
+use soniquebay_domain::{Catalog, JobQueue, Progress, VectorStore};
 use soniquebay_search::Recommender;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
@@ -16,10 +17,10 @@ pub struct Services {
     pub queue: Arc<dyn JobQueue>,
     /// What is like what.
     pub recommender: Arc<Recommender>,
-    /// Makes vectors; asked here whether it can.
-    pub vectorizer: Arc<dyn Vectorizer>,
     /// Where long operations say how far they are.
     pub progress: broadcast::Sender<Progress>,
+    /// What the parts counted.
+    pub counters: PrometheusHandle,
     /// Ends the streams of events, which would otherwise hold a shutdown up.
     pub shutdown: CancellationToken,
     /// Answer under any name. Otherwise only under addresses and localhost, so that no page of the internet can have

@@ -1,8 +1,12 @@
+mod embedding;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use soniquebay_embed::{SpaceSettings, Template};
+use soniquebay_domain::Space;
 use soniquebay_wire::{FilterInput, RangeInput};
+
+pub(crate) use embedding::{DEFAULT_MODEL, EmbeddingArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,47 +37,10 @@ pub(crate) struct Cli {
     pub(crate) log_format: LogFormat,
 
     #[command(flatten)]
-    space: SpaceArgs,
+    pub(crate) embedding: EmbeddingArgs,
 
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// How vectors are made. Another choice is another space, filled beside the one before.
-#[derive(Debug, Args)]
-struct SpaceArgs {
-    /// The model that embeds.
-    #[arg(
-        long,
-        global = true,
-        value_name = "MODEL",
-        default_value = "all-MiniLM-L6-v2",
-        env = "EMBEDDING_MODEL",
-        hide = true
-    )]
-    model: String,
-
-    /// Length of vectors: 396 is 384 of words and 12 numbers, 384 is words alone.
-    #[arg(long, global = true, value_name = "DIMS", default_value = "396", env = "VECTOR_DIMENSION")]
-    dimension: Dimension,
-
-    /// How a track becomes text.
-    #[arg(long, global = true, value_name = "NAME", default_value = "phrase", env = "TEXT_TEMPLATE")]
-    template: TemplateName,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Dimension {
-    #[value(name = "396")]
-    WordsAndNumbers,
-    #[value(name = "384")]
-    Words,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum TemplateName {
-    Phrase,
-    Fields,
 }
 
 /// How logs are written.
@@ -98,6 +65,9 @@ pub(crate) enum Command {
     Similar(SimilarArgs),
     /// List tracks for typed words: names, forgiving of typing, and meaning.
     Search(SearchArgs),
+    /// Show or drop spaces: the vectors of one model and template.
+    #[command(subcommand)]
+    Spaces(SpacesCommand),
     /// Measure recommendations on labelled tracks: precision at k, with baselines beside it.
     Eval(EvalArgs),
     /// Fetch and check the model.
@@ -273,6 +243,26 @@ pub(crate) struct EvalArgs {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum SpacesCommand {
+    /// List the spaces, how full each is, and which one answers.
+    List {
+        /// Write the list as JSON on standard output.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Drop a space of former settings, with its vectors.
+    Drop {
+        /// Its name, as `list` shows it.
+        #[arg(value_name = "SPACE", value_parser = Space::parse)]
+        space: Space,
+
+        /// Although questions are answered from it now.
+        #[arg(long)]
+        even_serving: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum ModelCommand {
     /// List the models and whether they are installed and sound.
     List {
@@ -324,22 +314,6 @@ impl Cli {
             Command::Demo(demo) => demo.serve,
             _ => false,
         }
-    }
-
-    /// How vectors are made.
-    pub(crate) fn space_settings(&self) -> anyhow::Result<SpaceSettings> {
-        anyhow::ensure!(
-            self.space.model == "all-MiniLM-L6-v2",
-            "EMBEDDING_MODEL is {:?}: this version embeds with all-MiniLM-L6-v2 only",
-            self.space.model
-        );
-        Ok(SpaceSettings {
-            template: match self.space.template {
-                TemplateName::Phrase => Template::Phrase,
-                TemplateName::Fields => Template::Fields,
-            },
-            text_only: matches!(self.space.dimension, Dimension::Words),
-        })
     }
 }
 

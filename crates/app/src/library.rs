@@ -1,70 +1,99 @@
-//! The composition root: the one place that names the database, the model and the index together.
+//! The composition root: the one place that names the database, the models and the index together.
 
 use std::sync::Arc;
 
-use anyhow::Context;
-use soniquebay_domain::{SystemClock, VectorIndex, Vectorizer};
-use soniquebay_embed::{InstalledModel, SpaceSettings, TextAndNumbers};
+use soniquebay_domain::{EmbedError, Space, SystemClock, VectorIndex, VectorStore, Vectorizer};
 use soniquebay_pipeline::{Worker, WorkerLimits};
-use soniquebay_search::{MemoryIndex, Recommender};
+use soniquebay_search::{MemoryIndex, Recommender, Serving};
 use soniquebay_store::sqlite::SqliteStore;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, EmbeddingArgs};
 use crate::data_folder::DataFolder;
+use crate::models::Models;
 
 /// One library, opened: its file, and what makes vectors of it.
 pub(crate) struct Library {
     pub(crate) folder: DataFolder,
     pub(crate) store: SqliteStore,
-    pub(crate) vectorizer: Arc<dyn Vectorizer>,
+    models: Models,
+    /// What fills the wanted spaces, the preferred one first.
+    wanted: Vec<Arc<dyn Vectorizer>>,
+    /// Where to search, if the settings say so.
+    serving: Option<Space>,
 }
 
 impl Library {
     pub(crate) async fn open(cli: &Cli) -> anyhow::Result<Self> {
-        let folder = DataFolder::open(cli.data.as_deref())?;
-        Self::open_in(folder, cli.space_settings()?).await
+        Self::open_in(DataFolder::open(cli.data.as_deref())?, &cli.embedding).await
     }
 
-    pub(crate) async fn open_in(folder: DataFolder, settings: SpaceSettings) -> anyhow::Result<Self> {
+    pub(crate) async fn open_in(folder: DataFolder, embedding: &EmbeddingArgs) -> anyhow::Result<Self> {
         let store = SqliteStore::open(&folder.database(), Arc::new(SystemClock)).await?;
-        let vectorizer = vectorizer(&folder, settings)?;
-        if store.wanted_space().await?.is_none() {
-            store.want_space(vectorizer.space()).await?;
+        let models = Models::new(folder.model(), embedding, Some(store.clone()));
+        let wanted = models.wanted()?;
+        let library = Self { folder, store, models, wanted, serving: embedding.serving_space.clone() };
+        if library.store.wanted_space().await?.is_none() {
+            library.want_spaces().await?;
         }
-        Ok(Self { folder, store, vectorizer })
+        Ok(library)
+    }
+
+    /// Has jobs fill the spaces of these settings, and no others.
+    pub(crate) async fn want_spaces(&self) -> anyhow::Result<()> {
+        let spaces = self.wanted.iter().map(|vectorizer| vectorizer.space().clone()).collect();
+        Ok(self.store.want_spaces(spaces).await?)
+    }
+
+    /// The space that is to answer once it is full.
+    pub(crate) fn preferred(&self) -> &Space {
+        self.wanted[0].space()
+    }
+
+    /// Whether any model can work; of those that cannot, what the preferred one says.
+    pub(crate) async fn health(&self) -> Result<(), EmbedError> {
+        let mut refused = Ok(());
+        for vectorizer in &self.wanted {
+            match vectorizer.health().await {
+                Ok(()) => return Ok(()),
+                Err(error) => refused = refused.and(Err(error)),
+            }
+        }
+        refused
     }
 
     /// Questions answered from memory: for a process that answers many.
-    pub(crate) fn recommender_in_memory(&self) -> Recommender {
-        self.recommender(Arc::new(MemoryIndex::new(Arc::new(self.store.clone()))))
+    pub(crate) async fn recommender_in_memory(&self) -> anyhow::Result<Recommender> {
+        self.recommender(Arc::new(MemoryIndex::new(Arc::new(self.store.clone())))).await
     }
 
     /// Questions answered from the file: for a process that answers one.
-    pub(crate) fn recommender_on_disk(&self) -> Recommender {
-        self.recommender(Arc::new(self.store.vec0_index()))
+    pub(crate) async fn recommender_on_disk(&self) -> anyhow::Result<Recommender> {
+        self.recommender(Arc::new(self.store.vec0_index())).await
     }
 
-    fn recommender(&self, index: Arc<dyn VectorIndex>) -> Recommender {
-        Recommender {
-            catalog: Arc::new(self.store.clone()),
-            vectors: Arc::new(self.store.clone()),
-            index,
-            vectorizer: Arc::clone(&self.vectorizer),
-            serving: self.vectorizer.space().clone(),
+    async fn recommender(&self, index: Arc<dyn VectorIndex>) -> anyhow::Result<Recommender> {
+        let mut vectorizers = self.wanted.clone();
+        // Spaces of former settings answer until the wanted ones have caught up.
+        for coverage in self.store.spaces().await? {
+            let is_known = vectorizers.iter().any(|vectorizer| *vectorizer.space() == coverage.space);
+            vectorizers.extend(Some(&coverage.space).filter(|_| !is_known).and_then(|space| self.models.of(space)));
         }
+        let vectors = Arc::new(self.store.clone());
+        let serving = match &self.serving {
+            Some(space) => Serving::new(vectors.clone(), space.clone(), Vec::new()),
+            None => {
+                let mut spaces = vectorizers.iter().map(|vectorizer| vectorizer.space().clone());
+                let preferred = spaces.next().unwrap_or_else(|| self.preferred().clone());
+                Serving::new(vectors.clone(), preferred, spaces.collect())
+            }
+        };
+        Ok(Recommender { catalog: Arc::new(self.store.clone()), vectors, index, vectorizers, serving })
     }
 
     /// A worker over this library's jobs.
     pub(crate) fn worker(&self, listener: impl Fn(soniquebay_domain::Progress) + Send + Sync + 'static) -> Arc<Worker> {
         let store = Arc::new(self.store.clone());
-        let vectorizer = Arc::clone(&self.vectorizer);
         let limits = WorkerLimits::default();
-        Arc::new(Worker::new(store.clone(), store.clone(), store, vectorizer, limits, listener))
+        Arc::new(Worker::new(store.clone(), store.clone(), store, self.wanted.clone(), limits, listener))
     }
-}
-
-/// What makes vectors by these settings, with the model of this folder.
-pub(crate) fn vectorizer(folder: &DataFolder, settings: SpaceSettings) -> anyhow::Result<Arc<dyn Vectorizer>> {
-    let model = Arc::new(InstalledModel::new(folder.model()));
-    Ok(Arc::new(TextAndNumbers::new(model, settings).context("these settings name no space")?))
 }

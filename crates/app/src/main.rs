@@ -5,6 +5,7 @@ mod commands;
 mod data_folder;
 mod exit;
 mod library;
+mod models;
 mod output;
 mod shutdown;
 mod telemetry;

@@ -52,7 +52,7 @@ pub(crate) async fn bring_up_to_date(library: &Library, stop: &CancellationToken
 
 /// Works through the jobs of a library whose lock is held.
 async fn work(library: &Library, bar: &ProgressBar, stop: &CancellationToken) -> anyhow::Result<()> {
-    library.store.want_space(library.vectorizer.space()).await?;
+    library.want_spaces().await?;
     library.store.release_orphans().await?;
     library.store.reconcile().await?;
     let waiting = left(library).await?;
@@ -89,7 +89,7 @@ async fn check_nothing_waits(library: &Library) -> anyhow::Result<()> {
 }
 
 async fn check_model(library: &Library, waiting: u64) -> anyhow::Result<()> {
-    match library.vectorizer.health().await {
+    match library.health().await {
         Ok(()) => Ok(()),
         Err(EmbedError::ModelMissing { .. }) => {
             crate::output::note(&format!("{waiting} tracks wait for their vectors."));
@@ -111,12 +111,12 @@ fn show(bar: &ProgressBar, left: u64) {
     bar.set_position(total - left);
 }
 
-/// How many vectors of the serving space are there.
+/// How many tracks have their vector in the preferred space.
 pub(crate) async fn ready(library: &Library) -> anyhow::Result<u64> {
     let spaces = library.store.spaces().await?;
     Ok(spaces
         .iter()
-        .find(|coverage| coverage.space == *library.vectorizer.space())
+        .find(|coverage| coverage.space == *library.preferred())
         .map_or(0, |coverage| coverage.ready))
 }
 

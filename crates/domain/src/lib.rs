@@ -24,9 +24,9 @@ pub use job::{Attempts, Job, JobId, JobKind, JobState, JobSummary, Lease, LeaseT
 pub use key::{Key, Mode, PitchClass};
 pub use patch::{Change, FieldError, TrackPatch, bounds};
 pub use ports::{
-    Applied, Catalog, CatalogCounts, EmbedError, Embedder, FileState, Hit, JobCounts, JobQueue, Outcome, Progress,
-    Purpose, SettledJob, Settlement, SpaceCoverage, StoreError, StoredVector, Target, TextHit, TrackState, TrackWrite,
-    VectorChange, VectorIndex, VectorStore, VectorWrite, Vectorizer, WriteMode,
+    Applied, Catalog, CatalogCounts, EmbedError, Embedder, EmbeddingCache, FileState, Hit, JobCounts, JobQueue,
+    Outcome, Progress, Purpose, SettledJob, Settlement, SpaceCoverage, StoreError, StoredVector, Target, TextHit,
+    TextKey, TrackState, TrackWrite, VectorChange, VectorIndex, VectorStore, VectorWrite, Vectorizer, WriteMode,
 };
 pub use space::{Space, SpaceError};
 pub use track::{Features, Identity, Track, TrackFields, TrackId};

@@ -42,6 +42,9 @@ pub enum StoreError {
     /// Each space costs an index: there is a bound.
     #[error("there are {0} spaces already, and no more are kept: store vectors in one of them")]
     TooManySpaces(usize),
+    /// A space that jobs fill is not dropped.
+    #[error("space {0} is the one that the settings ask for: it is kept")]
+    SpaceWanted(Space),
 }
 
 /// Which track a write is about.
@@ -277,6 +280,12 @@ pub trait VectorStore: Send + Sync {
     /// All spaces that hold vectors or are wanted.
     async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError>;
 
+    /// Forgets a space with all its vectors and jobs; how many vectors there were.
+    ///
+    /// # Errors
+    /// [`StoreError::SpaceWanted`] for one that jobs fill: it would only be filled again.
+    async fn drop_space(&self, space: &Space) -> Result<u64, StoreError>;
+
     /// How far each of these tracks is in a space. Unknown tracks are left out.
     async fn states(&self, space: &Space, ids: Vec<TrackId>) -> Result<Vec<(TrackId, TrackState)>, StoreError>;
 
@@ -337,8 +346,8 @@ pub struct JobCounts {
 /// Work to be done, leased and never lost.
 #[async_trait]
 pub trait JobQueue: Send + Sync {
-    /// Claims up to `limit` jobs for `lease`, by priority and age. Jobs whose lease ran out are claimable again.
-    async fn claim(&self, limit: usize, lease: Duration) -> Result<Vec<Lease>, StoreError>;
+    /// Claims up to `limit` jobs of a space for `lease`, by priority and age. Jobs whose lease ran out are claimable again.
+    async fn claim(&self, space: &Space, limit: usize, lease: Duration) -> Result<Vec<Lease>, StoreError>;
 
     /// Asks for more time; the leases that are still held, with their new ends.
     async fn extend(&self, leases: Vec<Lease>, by: Duration) -> Result<Vec<Lease>, StoreError>;
@@ -412,6 +421,19 @@ pub trait Embedder: Send + Sync {
 
     /// One unit vector a text.
     async fn embed(&self, texts: Vec<String>, purpose: Purpose) -> Result<Vec<Vec<f32>>, EmbedError>;
+}
+
+/// What a text's vector is kept by: SHA-256 over all that decides it.
+pub type TextKey = [u8; 32];
+
+/// Vectors of texts that were embedded before. Bounded; may forget anything at any time.
+#[async_trait]
+pub trait EmbeddingCache: Send + Sync {
+    /// What is known, one answer a key, in order.
+    async fn get(&self, keys: Vec<TextKey>) -> Result<Vec<Option<Vec<f32>>>, StoreError>;
+
+    /// Remembers, as long as there is room.
+    async fn put(&self, entries: Vec<(TextKey, Vec<f32>)>) -> Result<(), StoreError>;
 }
 
 /// Makes the vectors of one space, from tracks and from typed words.

@@ -1,5 +1,6 @@
 //! From a track to its vector: describe it in words, measure it in twelve numbers, embed the words, combine.
 
+mod cache;
 mod describe;
 mod installed;
 pub mod local;
@@ -7,6 +8,7 @@ mod measure;
 pub mod model_files;
 mod vectorizer;
 
+pub use cache::{CachingEmbedder, MemoryCache};
 pub use describe::Template;
 pub use installed::InstalledModel;
 pub use measure::{NAMES, NUMBERS, measure};

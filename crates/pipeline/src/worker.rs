@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use soniquebay_domain::{Catalog, JobQueue, Lease, Progress, Settlement, StoreError, Vectorizer};
@@ -29,7 +30,7 @@ impl Default for WorkerLimits {
 /// Longest sleep of an idle worker: the queue wakes it for what is new; a job that waits for its moment is late by no more.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// Wait after an error of the store or while the model is away.
+/// Wait after an error of the store.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Turns jobs into stored vectors.
@@ -37,24 +38,27 @@ pub struct Worker {
     queue: Arc<dyn JobQueue>,
     settlement: Arc<dyn Settlement>,
     catalog: Arc<dyn Catalog>,
-    vectorizer: Arc<dyn Vectorizer>,
+    vectorizers: Vec<Arc<dyn Vectorizer>>,
+    /// Counts claims, for whose turn it is.
+    turn: AtomicUsize,
     limits: WorkerLimits,
     meter: Meter,
     listener: Box<dyn Fn(Progress) + Send + Sync>,
 }
 
 impl Worker {
-    /// A worker over these parts; `listener` hears how far it is, a few times a second.
+    /// A worker over these parts, which fills the spaces of `vectorizers`; `listener` hears how far it is, a few times a
+    /// second.
     pub fn new(
         queue: Arc<dyn JobQueue>,
         settlement: Arc<dyn Settlement>,
         catalog: Arc<dyn Catalog>,
-        vectorizer: Arc<dyn Vectorizer>,
+        vectorizers: Vec<Arc<dyn Vectorizer>>,
         limits: WorkerLimits,
         listener: impl Fn(Progress) + Send + Sync + 'static,
     ) -> Self {
         let listener = Box::new(listener);
-        Self { queue, settlement, catalog, vectorizer, limits, meter: Meter::new(), listener }
+        Self { queue, settlement, catalog, vectorizers, turn: AtomicUsize::new(0), limits, meter: Meter::new(), listener }
     }
 
     /// Works until told to stop, then finishes what it holds.
@@ -66,7 +70,6 @@ impl Worker {
                     let pause = match worker.step().await {
                         Ok(Step::Worked) => continue,
                         Ok(Step::Idle) => IDLE,
-                        Ok(Step::ModelAway) => PAUSE,
                         Err(error) => {
                             tracing::warn!(%error, "the queue cannot be worked on; trying again");
                             PAUSE
@@ -94,7 +97,7 @@ impl Worker {
                     while !stop.is_cancelled() {
                         match worker.step().await? {
                             Step::Worked => {}
-                            Step::Idle | Step::ModelAway => break,
+                            Step::Idle => break,
                         }
                     }
                     Ok(())
@@ -117,17 +120,9 @@ impl Worker {
     }
 
     async fn step(&self) -> Result<Step, StoreError> {
-        // Without a model no job is claimed: they keep their place, and no attempt is spent.
-        if let Err(error) = self.vectorizer.health().await {
-            tracing::debug!(%error, "jobs wait");
-            return Ok(Step::ModelAway);
-        }
-        let leases = self.queue.claim(self.limits.batch, self.limits.lease).await?;
-        if leases.is_empty() {
-            return Ok(Step::Idle);
-        }
+        let Some((vectorizer, leases)) = self.claim().await? else { return Ok(Step::Idle) };
         let settled = {
-            let work = execute(&*self.catalog, &*self.vectorizer, self.limits.time_limit, leases.clone());
+            let work = execute(&*self.catalog, &*vectorizer, self.limits.time_limit, leases.clone());
             tokio::pin!(work);
             let mut heartbeat = tokio::time::interval(self.limits.lease / 3);
             heartbeat.tick().await;
@@ -146,6 +141,25 @@ impl Worker {
         Ok(Step::Worked)
     }
 
+    /// Jobs of one space, with what makes its vectors; each call begins with another space, so that one whose model is
+    /// slow does not hold the others up. Of a space whose model is away nothing is claimed: its jobs keep their place, and
+    /// no attempt is spent.
+    async fn claim(&self) -> Result<Option<(Arc<dyn Vectorizer>, Vec<Lease>)>, StoreError> {
+        let first = self.turn.fetch_add(1, Ordering::Relaxed);
+        for offset in 0..self.vectorizers.len() {
+            let vectorizer = &self.vectorizers[(first.wrapping_add(offset)) % self.vectorizers.len()];
+            if let Err(error) = vectorizer.health().await {
+                tracing::debug!(%error, space = %vectorizer.space(), "jobs wait");
+                continue;
+            }
+            let leases = self.queue.claim(vectorizer.space(), self.limits.batch, self.limits.lease).await?;
+            if !leases.is_empty() {
+                return Ok(Some((Arc::clone(vectorizer), leases)));
+            }
+        }
+        Ok(None)
+    }
+
     async fn extend(&self, leases: Vec<Lease>) {
         // A lease that is lost is found out when the job is settled: nothing is stored twice.
         if let Err(error) = self.queue.extend(leases, self.limits.lease).await {
@@ -157,5 +171,4 @@ impl Worker {
 enum Step {
     Worked,
     Idle,
-    ModelAway,
 }

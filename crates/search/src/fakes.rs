@@ -192,12 +192,25 @@ impl VectorStore for Library {
         let state = self.state();
         let mut spaces: Vec<SpaceCoverage> = Vec::new();
         for (space, _) in state.vectors.keys() {
-            if spaces.last().is_none_or(|last| last.space != *space) {
-                let wanted = space.model() != "external";
-                spaces.push(SpaceCoverage { space: space.clone(), wanted, ready: 0, stale: 0 });
+            match spaces.last_mut().filter(|last| last.space == *space) {
+                Some(last) => last.ready += 1,
+                None => {
+                    let wanted = space.model() != "external";
+                    spaces.push(SpaceCoverage { space: space.clone(), wanted, ready: 1, stale: 0 });
+                }
             }
         }
         Ok(spaces)
+    }
+
+    async fn drop_space(&self, space: &Space) -> Result<u64, StoreError> {
+        let mut state = self.state();
+        let gone: Vec<_> = state.vectors.keys().filter(|key| key.0 == *space).cloned().collect();
+        for key in &gone {
+            state.vectors.remove(key);
+            state.log.push(key.clone());
+        }
+        Ok(gone.len() as u64)
     }
 
     async fn states(&self, space: &Space, ids: Vec<TrackId>) -> Result<Vec<(TrackId, TrackState)>, StoreError> {

@@ -11,8 +11,10 @@ mod memory;
 mod recommend;
 mod scan;
 mod segment;
+mod serving;
 mod why;
 
 pub use memory::MemoryIndex;
 pub use recommend::{Answer, Found, Recommender, SearchError, Seed, SimilarOptions};
+pub use serving::Serving;
 pub use why::{Matched, Why};

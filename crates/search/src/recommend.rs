@@ -9,6 +9,7 @@ use soniquebay_domain::{
 };
 
 use crate::fusion::{Naming, fuse, naming};
+use crate::serving::Serving;
 use crate::why::{self, Why};
 
 /// Why there is no answer.
@@ -36,6 +37,9 @@ pub enum SearchError {
     /// The space holds no vectors and is not wanted.
     #[error("there is no space {0}")]
     UnknownSpace(Space),
+    /// The space answers questions, as the one that is to replace it does not hold enough yet.
+    #[error("space {0} answers questions until {1} holds as much")]
+    StillServing(Space, Space),
     /// The query has another length than the space's vectors.
     #[error("{found} numbers where space {space} has {expected}", expected = space.dims())]
     WrongLength {
@@ -105,10 +109,10 @@ pub struct Recommender {
     pub vectors: Arc<dyn VectorStore>,
     /// The nearest of them.
     pub index: Arc<dyn VectorIndex>,
-    /// Typed words as vectors, and which part of a vector is words.
-    pub vectorizer: Arc<dyn Vectorizer>,
+    /// Of each space that we can make vectors for: typed words as vectors, and which part of a vector is words.
+    pub vectorizers: Vec<Arc<dyn Vectorizer>>,
     /// Where to search unless told.
-    pub serving: Space,
+    pub serving: Serving,
 }
 
 /// Text hits asked for at first, and at most when filters throw many of them out.
@@ -118,9 +122,9 @@ const MOST_TEXT_HITS: usize = 6400;
 impl Recommender {
     /// Tracks near the weighted sum of the seeds' unit vectors, the seeds left out.
     pub async fn similar(&self, seeds: &[Seed], options: SimilarOptions) -> Result<Answer, SearchError> {
-        let space = self.space(options.space).await?;
+        let spaces = self.spaces(options.space).await?;
         let tracks = self.seed_tracks(seeds).await?;
-        let query = self.blend(seeds, &space).await?;
+        let (space, query) = self.blend_in_one_of(seeds, spaces).await?;
         let mut filter = options.filter;
         filter.excluded_tracks.extend(seeds.iter().map(|seed| seed.track_id));
         if filter.exclude_same_artist {
@@ -137,7 +141,7 @@ impl Recommender {
 
     /// Tracks near a vector that the caller made.
     pub async fn search_vector(&self, vector: &Vector, options: SimilarOptions) -> Result<Answer, SearchError> {
-        let space = self.space(options.space).await?;
+        let space = self.spaces(options.space).await?.swap_remove(0);
         let found = vector.as_slice().len();
         if found != space.dims() {
             let all = self.vectors.spaces().await?.into_iter().map(|coverage| coverage.space);
@@ -152,19 +156,17 @@ impl Recommender {
     /// Tracks whose names hold the words and tracks whose vectors are near theirs, fused. In a space that we cannot
     /// make the words' vector for, by text alone.
     pub async fn search_text(&self, words: &str, options: SimilarOptions) -> Result<Answer, SearchError> {
-        let space = self.space(options.space).await?;
+        let spaces = self.spaces(options.space).await?;
         let wanted = options.limit;
         let by_meaning = async {
-            if space != *self.vectorizer.space() {
-                return Ok(None);
-            }
-            let query = self.vectorizer.vectorize_query(words.to_owned()).await?;
+            let (space, query) = self.embed_in_one_of(words, spaces).await?;
+            let Some(query) = query else { return Ok((space, None)) };
             // More than are asked for, as the ranks of what is in both rankings decide.
             let hits = self.index.search(&space, &query, wanted.max(TEXT_HITS), &options.filter).await?;
-            Ok::<_, SearchError>(Some((query, hits)))
+            Ok::<_, SearchError>((space, Some((query, hits))))
         };
         let (by_text, meaning) = tokio::join!(self.text_matches(words, &options.filter, wanted), by_meaning);
-        let (by_text, meaning) = (by_text?, meaning?);
+        let (by_text, (space, meaning)) = (by_text?, meaning?);
 
         let text_ids: Vec<TrackId> = by_text.iter().map(|track| track.id).collect();
         let hits = meaning.as_ref().map(|(_, hits)| hits.as_slice()).unwrap_or_default();
@@ -198,13 +200,60 @@ impl Recommender {
         Ok(Answer { space, items })
     }
 
-    /// The space asked for, if it is one; the serving one is, even while it is empty.
-    async fn space(&self, asked: Option<Space>) -> Result<Space, SearchError> {
-        let Some(space) = asked.filter(|space| *space != self.serving) else { return Ok(self.serving.clone()) };
-        match self.vectors.spaces().await?.iter().any(|coverage| coverage.space == space) {
-            true => Ok(space),
-            false => Err(SearchError::UnknownSpace(space)),
+    /// Forgets a space with its vectors; how many there were. One that answers now only where `even_serving`.
+    pub async fn drop_space(&self, space: &Space, even_serving: bool) -> Result<u64, SearchError> {
+        if !self.vectors.spaces().await?.iter().any(|coverage| coverage.space == *space) {
+            return Err(SearchError::UnknownSpace(space.clone()));
         }
+        if !even_serving && *space != *self.serving.preferred() && self.serving.space().await? == *space {
+            return Err(SearchError::StillServing(space.clone(), self.serving.preferred().clone()));
+        }
+        Ok(self.vectors.drop_space(space).await?)
+    }
+
+    /// The space asked for, if it is one; else the serving one and those that may stand in for it. The preferred one is a
+    /// space even while it is empty.
+    async fn spaces(&self, asked: Option<Space>) -> Result<Vec<Space>, SearchError> {
+        let Some(space) = asked else { return Ok(self.serving.in_order().await?) };
+        let is_known = space == *self.serving.preferred()
+            || self.vectors.spaces().await?.iter().any(|coverage| coverage.space == space);
+        if is_known { Ok(vec![space]) } else { Err(SearchError::UnknownSpace(space)) }
+    }
+
+    fn vectorizer(&self, space: &Space) -> Option<&Arc<dyn Vectorizer>> {
+        self.vectorizers.iter().find(|vectorizer| vectorizer.space() == space)
+    }
+
+    /// The words in the first of these spaces whose model answers; `None` in a space whose model is not ours.
+    async fn embed_in_one_of(&self, words: &str, spaces: Vec<Space>) -> Result<(Space, Option<Vector>), SearchError> {
+        let mut refused = None;
+        for space in spaces {
+            let Some(vectorizer) = self.vectorizer(&space) else { return Ok((space, None)) };
+            match vectorizer.vectorize_query(words.to_owned()).await {
+                Ok(query) => return Ok((space, Some(query))),
+                Err(error) => {
+                    tracing::debug!(%error, %space, "another space answers");
+                    refused.get_or_insert(error);
+                }
+            }
+        }
+        let nowhere = || EmbedError::Failed("there is no space to search in".into());
+        Err(refused.unwrap_or_else(nowhere).into())
+    }
+
+    /// The seeds' sum in the first of these spaces in which all of them are.
+    async fn blend_in_one_of(&self, seeds: &[Seed], spaces: Vec<Space>) -> Result<(Space, Vector), SearchError> {
+        let mut refused = None;
+        for space in spaces {
+            match self.blend(seeds, &space).await {
+                Ok(query) => return Ok((space, query)),
+                Err(error @ (SearchError::Pending { .. } | SearchError::NoVector { .. })) => {
+                    refused.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refused.unwrap_or(SearchError::NoDirection))
     }
 
     async fn seed_tracks(&self, seeds: &[Seed]) -> Result<HashMap<TrackId, Track>, SearchError> {
@@ -238,7 +287,7 @@ impl Recommender {
 
     async fn no_vector(&self, id: TrackId, space: &Space) -> SearchError {
         let look = async {
-            let filled = *space == *self.vectorizer.space()
+            let filled = *space == *self.serving.preferred()
                 || self.vectors.spaces().await?.iter().any(|known| known.space == *space && known.wanted);
             if !filled {
                 return Ok(SearchError::NoVector { id, space: space.clone() });
@@ -271,16 +320,14 @@ impl Recommender {
 
     /// Only of our own space do we know which numbers come from words.
     async fn tell_shares(&self, space: &Space, query: &Vector, items: &mut [Found]) -> Result<(), SearchError> {
-        if space != self.vectorizer.space() || items.is_empty() {
-            return Ok(());
-        }
+        let Some(vectorizer) = self.vectorizer(space).filter(|_| !items.is_empty()) else { return Ok(()) };
         let ids = items.iter().map(|found| found.track.id).collect();
         let stored = self.vectors.vectors(space, ids).await?;
         let units: HashMap<_, _> = stored.into_iter().map(|s| (s.track_id, s.vector.to_unit())).collect();
         let query = query.to_unit();
         for found in items {
             if let Some(unit) = units.get(&found.track.id) {
-                let (words, numbers) = why::shares(&query, unit, self.vectorizer.text_dims());
+                let (words, numbers) = why::shares(&query, unit, vectorizer.text_dims());
                 (found.why.words, found.why.numbers) = (Some(words), Some(numbers));
             }
         }

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use soniquebay_domain::{EmbedError, Filter, Space, TrackId, TrackState, Vector};
+use soniquebay_domain::{EmbedError, Filter, Space, TrackId, TrackState, Vector, Vectorizer};
 
 use super::{Answer, Recommender, SearchError, Seed, SimilarOptions};
 use crate::fakes::{Compass, Library};
-use crate::{Matched, MemoryIndex};
+use crate::{Matched, MemoryIndex, Serving};
 
 fn ours() -> Space {
     Space::new("compass", 3, "1").unwrap()
@@ -15,8 +15,8 @@ fn recommender(library: &Arc<Library>) -> Recommender {
         catalog: library.clone(),
         vectors: library.clone(),
         index: Arc::new(MemoryIndex::new(library.clone())),
-        vectorizer: Arc::new(Compass { space: ours(), model_missing: false }),
-        serving: ours(),
+        vectorizers: vec![Arc::new(Compass { space: ours(), model_missing: false })],
+        serving: Serving::new(library.clone(), ours(), Vec::new()),
     }
 }
 
@@ -151,7 +151,7 @@ async fn filters_bind_both_sides_of_a_typed_search() {
 #[tokio::test]
 async fn without_a_model_typed_search_says_so() {
     let mut r = recommender(&library());
-    r.vectorizer = Arc::new(Compass { space: ours(), model_missing: true });
+    r.vectorizers = vec![Arc::new(Compass { space: ours(), model_missing: true })];
     let missing = r.search_text("warm", options(1)).await;
     assert!(matches!(missing, Err(SearchError::Embed(EmbedError::ModelMissing { .. }))));
 }
@@ -165,4 +165,33 @@ async fn a_foreign_space_is_searched_by_text_alone() {
     let answer = recommender(&library).search_text("warm", there).await.unwrap();
     assert!(answer.items.iter().all(|found| found.why.matched == Some(Matched::Text)));
     assert_eq!(ids(&answer)[0], 4);
+}
+
+#[tokio::test]
+async fn another_space_stands_in_and_is_named() {
+    let library = library();
+    let second = Space::new("second", 3, "1").unwrap();
+    library.add(5, &[("title", "Late")], &second, Some(&[1.0, 0.0, 0.0]));
+    library.add(1, &[("artist", "Änne")], &second, Some(&[0.9, 0.1, 0.0]));
+    let compass = |space: Space, model_missing| -> Arc<dyn Vectorizer> { Arc::new(Compass { space, model_missing }) };
+    let mut r = recommender(&library);
+    r.serving = Serving::new(library.clone(), ours(), vec![second.clone()]);
+    r.vectorizers = vec![compass(ours(), true), compass(second.clone(), false)];
+
+    let answer = r.similar(&[seed(1, 1.0)], options(2)).await.unwrap();
+    assert_eq!(answer.space, ours(), "the preferred space covers more");
+    let answer = r.similar(&[seed(5, 1.0)], options(2)).await.unwrap();
+    assert_eq!((&answer.space, ids(&answer)), (&second, vec![1]), "a seed that only the second one knows");
+    let both = r.similar(&[seed(4, 1.0), seed(5, 1.0)], options(2)).await;
+    assert!(matches!(both, Err(SearchError::Pending { id: asked, .. }) if asked == id(5)), "spaces are never mixed");
+    let answer = r.search_text("warm", options(3)).await.unwrap();
+    assert_eq!(answer.space, second, "the preferred space's model is away");
+    assert!(ids(&answer).contains(&5));
+
+    let mut asked = options(3);
+    asked.space = Some(ours());
+    let refused = r.search_text("warm", asked).await;
+    assert!(matches!(refused, Err(SearchError::Embed(EmbedError::ModelMissing { .. }))), "a space asked for is it alone");
+    r.vectorizers = vec![compass(ours(), true), compass(second, true)];
+    assert!(matches!(r.search_text("warm", options(3)).await, Err(SearchError::Embed(_))));
 }

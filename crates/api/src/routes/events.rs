@@ -111,11 +111,11 @@ pub(crate) async fn watch_events(
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
 }
 
-/// How many of the tracks have their vector in the serving space.
+/// How many of the tracks have their vector in the space that is to serve.
 async fn standing(services: &Services) -> Result<Progress, StoreError> {
-    let serving = &services.recommender.serving;
+    let wanted = services.recommender.serving.preferred();
     let total = services.catalog.counts().await?.tracks;
     let spaces = services.vectors.spaces().await?;
-    let done = spaces.iter().find(|coverage| coverage.space == *serving).map_or(0, |coverage| coverage.ready);
+    let done = spaces.iter().find(|coverage| coverage.space == *wanted).map_or(0, |coverage| coverage.ready);
     Ok(Progress { step: "vectorization", done, total, per_second: 0.0 })
 }

@@ -72,9 +72,19 @@ pub(crate) async fn health() -> Json<HealthView> {
 )]
 pub(crate) async fn readiness(State(services): State<Services>) -> (StatusCode, Json<ReadinessView>) {
     let database = check(async { services.catalog.counts().await.map(drop).map_err(ApiError::from) });
-    let model = check(async { services.vectorizer.health().await.map_err(ApiError::from) });
+    let model = check(async {
+        // One that works is enough: it stands in for the others.
+        let mut refused = Ok(());
+        for vectorizer in &services.recommender.vectorizers {
+            match vectorizer.health().await {
+                Ok(()) => return Ok(()),
+                Err(error) => refused = refused.and(Err(error)),
+            }
+        }
+        refused.map_err(ApiError::from)
+    });
     let index = check(async {
-        let serving = &services.recommender.serving;
+        let serving = &services.recommender.serving.space().await?;
         let mut along_one_axis = vec![0.0; serving.dims()];
         along_one_axis[0] = 1.0;
         let query = Vector::new(along_one_axis).map_err(|error| ApiError::internal(&error))?;

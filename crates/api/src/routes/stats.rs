@@ -38,9 +38,9 @@ pub(crate) struct StatsView {
 )]
 pub(crate) async fn get_stats(State(services): State<Services>) -> Result<Json<StatsView>, ApiError> {
     let counts = services.catalog.counts().await?;
-    let serving = &services.recommender.serving;
+    let serving = services.recommender.serving.space().await?;
     let vectors = services.vectors.spaces().await?;
-    let vectors = vectors.iter().map(|coverage| SpaceView::new(coverage, serving, counts.tracks)).collect();
+    let vectors = vectors.iter().map(|coverage| SpaceView::new(coverage, &serving, counts.tracks)).collect();
     let jobs = services.queue.job_counts().await?.into();
     Ok(Json(StatsView { tracks: counts.tracks, artists: counts.artists, vectors, jobs, version: services.version }))
 }

@@ -5,12 +5,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
 use soniquebay_api::{Services, combined_router};
 use soniquebay_domain::{
     EmbedError, Progress, Space, SystemClock, TrackFields, TrackId, Vector, VectorWrite, Vectorizer,
 };
-use soniquebay_search::{MemoryIndex, Recommender};
+use soniquebay_search::{MemoryIndex, Recommender, Serving};
 use soniquebay_store::sqlite::SqliteStore;
 use tempfile::TempDir;
 use tokio::sync::broadcast;
@@ -40,23 +41,23 @@ impl App {
     pub(crate) async fn with_model(model_there: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("test.db"), Arc::new(SystemClock)).await.unwrap();
-        store.want_space(&space()).await.unwrap();
+        store.want_spaces(vec![space()]).await.unwrap();
         let store = Arc::new(store);
         let vectorizer = Arc::new(Compass { space: space(), model_there });
         let recommender = Recommender {
             catalog: store.clone(),
             vectors: store.clone(),
             index: Arc::new(MemoryIndex::new(store.clone())),
-            vectorizer: vectorizer.clone(),
-            serving: space(),
+            vectorizers: vec![vectorizer],
+            serving: Serving::new(store.clone(), space(), Vec::new()),
         };
         let services = Services {
             catalog: store.clone(),
             vectors: store.clone(),
             queue: store,
             recommender: Arc::new(recommender),
-            vectorizer,
             progress: broadcast::Sender::<Progress>::new(16),
+            counters: PrometheusBuilder::new().build_recorder().handle(),
             shutdown: CancellationToken::new(),
             any_host: false,
             version: "0.0.0-test",

@@ -17,7 +17,7 @@ const ROUTES: [(&str, &str); 22] = [
     ("/api/track-vectors/{track_id}", "delete get"),
     ("/api/similar", "post"),
     ("/api/search", "get"),
-    ("/api/spaces", "get"),
+    ("/api/spaces", "delete get"),
     ("/api/stats", "get"),
     ("/api/jobs", "get"),
     ("/api/jobs/retry", "post"),

@@ -208,3 +208,16 @@ async fn a_vector_is_searched_with() {
         app.post("/api/track-vectors/search", &body).await.problem(422, "invalid_vector");
     }
 }
+
+#[tokio::test]
+async fn a_space_is_dropped_by_its_name() {
+    let app = app().await;
+    app.post("/api/track-vectors/", &json!({"track_id": 1, "embedding": [3, 0, 4]})).await;
+    let dropped = app.delete("/api/spaces?space=external/3").await;
+    assert_eq!((dropped.status, dropped.json()), (StatusCode::OK, json!({"space": "external/3", "vectors": 1})));
+    app.delete("/api/spaces?space=external/3").await.problem(404, "not_found");
+    app.delete("/api/spaces?space=compass/3/1").await.problem(409, "space_in_use");
+    app.delete("/api/spaces").await.problem(422, "invalid_filter");
+    app.delete("/api/spaces?space=a/b/c/d").await.problem(422, "invalid_filter");
+    assert_eq!(app.get("/api/spaces").await.json()["spaces"].as_array().unwrap().len(), 1);
+}

@@ -29,7 +29,7 @@ pub(crate) async fn run(cli: &Cli, args: &DemoArgs, stop: &CancellationToken) ->
         Some(_) => base,
         None => base.demo()?,
     };
-    let library = Library::open_in(folder, cli.space_settings()?).await?;
+    let library = Library::open_in(folder, &cli.embedding).await?;
     let began = std::time::Instant::now();
     match args.source.as_deref() {
         None => {
@@ -88,5 +88,5 @@ async fn show(library: &Library, track: &Track) -> anyhow::Result<()> {
         space: None,
     };
     let seeds = [Seed { track_id: track.id, weight: 1.0 }];
-    output::answer(&library.recommender_on_disk().similar(&seeds, options).await?)
+    output::answer(&library.recommender_on_disk().await?.similar(&seeds, options).await?)
 }

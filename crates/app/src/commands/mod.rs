@@ -8,6 +8,7 @@ mod scan;
 mod search;
 mod serve;
 mod similar;
+mod spaces;
 
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Similar(args) => or_stop(similar::run(&cli, args), &stop).await,
         Command::Search(args) => or_stop(search::run(&cli, args), &stop).await,
         Command::Eval(args) => eval::run(&cli, args, &stop).await,
+        Command::Spaces(command) => or_stop(spaces::run(&cli, command), &stop).await,
         Command::Model(command) => model::run(&cli, command, &stop).await,
         Command::Demo(args) => demo::run(&cli, args, &stop).await,
     }

@@ -7,7 +7,7 @@ use super::similar::{end, options};
 pub(crate) async fn run(cli: &Cli, args: &SearchArgs) -> anyhow::Result<()> {
     let library = Library::open(cli).await?;
     let words = args.words.join(" ");
-    let answer = library.recommender_on_disk().search_text(&words, options(&args.answer)?).await.map_err(end)?;
+    let answer = library.recommender_on_disk().await?.search_text(&words, options(&args.answer)?).await.map_err(end)?;
     if args.answer.json {
         return output::json(&output::AnswerJson::new(None, &answer));
     }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use soniquebay_api::{Limits, Services};
 use soniquebay_domain::{EmbedError, Filter, Vector};
 use soniquebay_pipeline::reconcile_until;
@@ -62,16 +63,17 @@ pub(crate) async fn serve(
             library.folder.path().display()
         ),
     };
-    library.store.want_space(library.vectorizer.space()).await?;
+    library.want_spaces().await?;
     library.store.release_orphans().await?;
-    if let Err(error @ EmbedError::ModelMissing { .. }) = library.vectorizer.health().await {
+    if let Err(error @ EmbedError::ModelMissing { .. }) = library.health().await {
         tracing::warn!("{error}; until then no vectors are made, and typed search answers 503");
     }
 
-    let recommender = Arc::new(library.recommender_in_memory());
+    let recommender = Arc::new(library.recommender_in_memory().await?);
     // Loads the index before the first question comes.
-    let anything = Vector::new(vec![1.0; recommender.serving.dims()])?;
-    recommender.index.search(&recommender.serving, &anything, 1, &Filter::default()).await?;
+    let space = recommender.serving.space().await?;
+    let anything = Vector::new(vec![1.0; space.dims()])?;
+    recommender.index.search(&space, &anything, 1, &Filter::default()).await?;
 
     let (progress, _) = broadcast::channel(PROGRESS_BACKLOG);
     let services = Services {
@@ -79,8 +81,8 @@ pub(crate) async fn serve(
         vectors: Arc::new(library.store.clone()),
         queue: Arc::new(library.store.clone()),
         recommender,
-        vectorizer: Arc::clone(&library.vectorizer),
         progress: progress.clone(),
+        counters: PrometheusBuilder::new().install_recorder().context("nothing can be counted")?,
         shutdown: stop.clone(),
         any_host,
         version: env!("CARGO_PKG_VERSION"),

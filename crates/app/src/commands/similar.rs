@@ -13,10 +13,10 @@ pub(crate) async fn run(cli: &Cli, args: &SimilarArgs) -> anyhow::Result<()> {
     let library = Library::open(cli).await?;
     let track = resolve(&library, &args.track).await?;
     let seeds = [Seed { track_id: track.id, weight: 1.0 }];
-    let answer = match library.recommender_on_disk().similar(&seeds, options(&args.answer)?).await {
+    let answer = match library.recommender_on_disk().await?.similar(&seeds, options(&args.answer)?).await {
         Ok(answer) => answer,
         Err(SearchError::Pending { .. })
-            if matches!(library.vectorizer.health().await, Err(EmbedError::ModelMissing { .. })) =>
+            if matches!(library.health().await, Err(EmbedError::ModelMissing { .. })) =>
         {
             return Err(End::ModelMissing.into());
         }

@@ -93,11 +93,11 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("library.db"), Arc::new(SystemClock)).await.unwrap();
         let vectorizer = Arc::new(vectorizer);
-        store.want_space(vectorizer.space()).await.unwrap();
+        store.want_spaces(vec![vectorizer.space().clone()]).await.unwrap();
         let progress = Arc::new(Mutex::new(Vec::new()));
         let (port, told) = (Arc::new(store.clone()), Arc::clone(&progress));
         let listener = move |step: soniquebay_domain::Progress| told.lock().unwrap().push((step.done, step.total));
-        let worker = Worker::new(port.clone(), port.clone(), port, vectorizer.clone(), limits, listener);
+        let worker = Worker::new(port.clone(), port.clone(), port, vec![vectorizer.clone()], limits, listener);
         Self { store, vectorizer, worker: Arc::new(worker), progress, _folder: folder }
     }
 

@@ -54,13 +54,14 @@ impl SqliteStore {
 
 #[async_trait]
 impl JobQueue for SqliteStore {
-    async fn claim(&self, limit: usize, lease: Duration) -> Result<Vec<Lease>, StoreError> {
+    async fn claim(&self, space: &Space, limit: usize, lease: Duration) -> Result<Vec<Lease>, StoreError> {
         let now = self.clock.now();
+        let (space, asked) = (space.to_string(), space.to_string());
         // A look before the write lock: an idle worker must not make other writers wait.
-        if !self.readers.read(move |conn| claimable(conn, now)).await? {
+        if !self.readers.read(move |conn| claimable(conn, &asked, now)).await? {
             return Ok(Vec::new());
         }
-        self.writer.transaction(move |tx| claim(tx, limit, now, now.after(lease))).await
+        self.writer.transaction(move |tx| claim(tx, &space, limit, now, now.after(lease))).await
     }
 
     async fn extend(&self, leases: Vec<Lease>, by: Duration) -> Result<Vec<Lease>, StoreError> {
@@ -184,23 +185,30 @@ impl JobQueue for SqliteStore {
     }
 }
 
-fn claimable(conn: &Connection, now: Timestamp) -> Result<bool, SqlError> {
+fn claimable(conn: &Connection, space: &str, now: Timestamp) -> Result<bool, SqlError> {
     Ok(conn
         .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM jobs WHERE state = 'available' AND run_at <= ?1) \
-                 OR EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND lease_until < ?1)",
+            "SELECT EXISTS (SELECT 1 FROM jobs WHERE state = 'available' AND space = ?1 AND run_at <= ?2) \
+                 OR EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND lease_until < ?2)",
         )?
-        .query_row([now.0], |row| row.get(0))?)
+        .query_row(params![space, now.0], |row| row.get(0))?)
 }
 
-fn claim(tx: &Transaction<'_>, limit: usize, now: Timestamp, until: Timestamp) -> Result<Vec<Lease>, SqlError> {
+fn claim(
+    tx: &Transaction<'_>,
+    space: &str,
+    limit: usize,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<Vec<Lease>, SqlError> {
     release(tx, "lease_until < ?1", [now.0])?;
     let mut statement = tx.prepare_cached(&format!(
-        "UPDATE jobs SET state = 'running', token = token + 1, lease_until = ?3 WHERE id IN \
-             (SELECT id FROM jobs WHERE state = 'available' AND run_at <= ?1 ORDER BY priority, id LIMIT ?2) \
+        "UPDATE jobs SET state = 'running', token = token + 1, lease_until = ?4 WHERE id IN \
+             (SELECT id FROM jobs WHERE state = 'available' AND space = ?1 AND run_at <= ?2 \
+              ORDER BY priority, id LIMIT ?3) \
          RETURNING {COLUMNS}"
     ))?;
-    let mut rows = statement.query(params![now.0, limit, until.0])?;
+    let mut rows = statement.query(params![space, now.0, limit, until.0])?;
     let mut leases = collect(&mut rows, |row| {
         let token = LeaseToken(row.get("token")?);
         Ok(Lease { job: summary(row)?.job, token, expires_at: until })

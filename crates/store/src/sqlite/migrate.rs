@@ -4,7 +4,10 @@ use soniquebay_domain::StoreError;
 use super::error::SqlError;
 
 /// Each step brings the file from its index to the next format. Steps are never changed once released.
-const STEPS: &[&str] = &[include_str!("../../migrations/sqlite/0001_library.sql")];
+const STEPS: &[&str] = &[
+    include_str!("../../migrations/sqlite/0001_library.sql"),
+    include_str!("../../migrations/sqlite/0002_embedding_cache.sql"),
+];
 
 /// "Sbay", in the place where SQLite files say whose they are.
 const APPLICATION_ID: i64 = 0x5362_6179;

@@ -1,5 +1,6 @@
 //! One SQLite file: catalogue, vectors, jobs, full text and the sqlite-vec index.
 
+mod cache;
 mod catalog;
 mod connection;
 mod error;
@@ -19,6 +20,7 @@ use soniquebay_domain::{Clock, Space, StoreError};
 use tokio::sync::Notify;
 
 use connection::Pool;
+pub use cache::SqliteCache;
 pub use vec0::Vec0Index;
 
 /// How many readers work at once. SQLite's readers do not block each other; each keeps its own page cache.
@@ -64,13 +66,12 @@ impl SqliteStore {
         Vec0Index::new(self.clone())
     }
 
-    /// Makes `wanted` the one space that jobs fill and that `track_vectors_virtual` holds.
+    /// Makes these the spaces that jobs fill; `track_vectors_virtual` holds the first.
     /// Vectors of other spaces stay. The reconciler then makes the jobs.
     ///
     /// # Errors
     /// Where the file cannot be written.
-    pub async fn want_space(&self, wanted: &Space) -> Result<(), StoreError> {
-        let wanted = wanted.clone();
+    pub async fn want_spaces(&self, wanted: Vec<Space>) -> Result<(), StoreError> {
         self.writer.transaction(move |tx| spaces::want(tx, &wanted)).await
     }
 

@@ -9,6 +9,7 @@ use soniquebay_domain::{
 };
 
 use super::error::SqlError;
+use crate::numbers;
 
 /// All columns of a track, in the order that [`track`] reads them by name.
 pub(super) const TRACK_COLUMNS: &str = "tracks.id, version, title, artist, album, album_artist, genre, genre_tags, \
@@ -94,19 +95,13 @@ pub(super) fn track(row: &Row<'_>) -> Result<Track, SqlError> {
 
 /// The numbers of a blob of little-endian float32.
 pub(super) fn vector(row: &Row<'_>) -> Result<Vector, SqlError> {
-    let bytes = match row.get_ref("vector")? {
-        ValueRef::Blob(bytes) if bytes.len() % 4 == 0 => bytes,
-        ValueRef::Blob(_) => return Err(corrupt("track_vectors", row, "vector")),
+    let values = match row.get_ref("vector")? {
+        ValueRef::Blob(bytes) => numbers::read(bytes),
         other => {
             return Err(rusqlite::Error::InvalidColumnType(0, "vector".into(), other.data_type()).into());
         }
     };
-    let values = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-    Vector::new(values).map_err(|_| corrupt("track_vectors", row, "vector"))
-}
-
-pub(super) fn blob(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    values.and_then(|values| Vector::new(values).ok()).ok_or_else(|| corrupt("track_vectors", row, "vector"))
 }
 
 /// The names by which the same track is recognised again.

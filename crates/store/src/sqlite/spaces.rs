@@ -1,3 +1,6 @@
+use std::rc::Rc;
+
+use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use soniquebay_domain::{Space, StoreError};
 
@@ -69,8 +72,35 @@ fn create(tx: &Transaction<'_>, space: &Space, table: &str) -> Result<(), SqlErr
     vec0::create(tx, space, table)
 }
 
-/// Makes `space` the only wanted one, and its index the one called `track_vectors_virtual`.
-pub(super) fn want(tx: &Transaction<'_>, space: &Space) -> Result<(), SqlError> {
+/// Makes these the wanted spaces, and the index of the first the one called `track_vectors_virtual`.
+pub(super) fn want(tx: &Transaction<'_>, wanted: &[Space]) -> Result<(), SqlError> {
+    if let Some(first) = wanted.first() {
+        serve_by_name(tx, first)?;
+    }
+    for space in wanted {
+        ensure(tx, space)?;
+    }
+    let names: Rc<Vec<Value>> = Rc::new(wanted.iter().map(|space| Value::Text(space.to_string())).collect());
+    tx.execute("UPDATE spaces SET wanted = (name IN (SELECT value FROM rarray(?1)))", [&names])?;
+    // Jobs of spaces that nobody wants any more would only waste work.
+    tx.execute("DELETE FROM jobs WHERE space NOT IN (SELECT value FROM rarray(?1)) AND state <> 'running'", [&names])?;
+    Ok(())
+}
+
+/// Forgets a space; how many vectors it had. The change log keeps a row of each, so that indexes hear of it.
+pub(super) fn forget(tx: &Transaction<'_>, space: &Space) -> Result<u64, SqlError> {
+    let name = space.to_string();
+    if wanted_names(tx)?.contains(&name) {
+        return Err(StoreError::SpaceWanted(space.clone()).into());
+    }
+    let Some(table) = vec0_table(tx, space)? else { return Ok(0) };
+    vec0::drop(tx, &table)?;
+    let vectors = tx.execute("DELETE FROM track_vectors WHERE space = ?1", [&name])?;
+    tx.execute("DELETE FROM spaces WHERE name = ?1", [&name])?;
+    Ok(vectors as u64)
+}
+
+fn serve_by_name(tx: &Transaction<'_>, space: &Space) -> Result<(), SqlError> {
     let serving: Option<String> =
         tx.query_row("SELECT name FROM spaces WHERE vec0 = ?1", [SERVING_TABLE], |row| row.get(0)).optional()?;
     if serving.as_deref() != Some(space.to_string().as_str()) {
@@ -87,8 +117,5 @@ pub(super) fn want(tx: &Transaction<'_>, space: &Space) -> Result<(), SqlError> 
         }
         create(tx, space, SERVING_TABLE)?;
     }
-    tx.execute("UPDATE spaces SET wanted = (name = ?1)", [space.to_string()])?;
-    // Jobs of spaces that nobody wants any more would only waste work.
-    tx.execute("DELETE FROM jobs WHERE space <> ?1 AND state <> 'running'", [space.to_string()])?;
     Ok(())
 }

@@ -8,6 +8,7 @@ use super::catalog::{collect, id_array};
 use super::error::SqlError;
 use super::row::{self, TRACK_COLUMNS};
 use super::{SqliteStore, spaces};
+use crate::numbers;
 
 /// The most neighbours that sqlite-vec answers at once.
 const MAX_K: usize = 4096;
@@ -138,7 +139,7 @@ fn nearest(
          ) AS nearest JOIN track_vectors ON track_vectors.track_id = nearest.track_id AND space = '{1}'",
         table.name, table.space
     ))?;
-    let query_blob = row::blob(query);
+    let query_blob = numbers::write(query);
     let mut rows = match allowed {
         Some(allowed) => {
             let ids: Vec<TrackId> = allowed.iter().map(|(id, _)| *id).collect();

@@ -9,6 +9,7 @@ use super::catalog::{collect, id_array};
 use super::error::SqlError;
 use super::row::{self, TRACK_COLUMNS};
 use super::{SqliteStore, spaces};
+use crate::numbers;
 
 #[async_trait]
 impl VectorStore for SqliteStore {
@@ -91,6 +92,11 @@ impl VectorStore for SqliteStore {
             .await
     }
 
+    async fn drop_space(&self, space: &Space) -> Result<u64, StoreError> {
+        let space = space.clone();
+        self.writer.transaction(move |tx| spaces::forget(tx, &space)).await
+    }
+
     async fn states(&self, space: &Space, ids: Vec<TrackId>) -> Result<Vec<(TrackId, TrackState)>, StoreError> {
         let space = space.to_string();
         self.readers.read(move |conn| states(conn, &space, &ids)).await
@@ -118,7 +124,7 @@ pub(super) fn put(tx: &Transaction<'_>, write: &VectorWrite, now: Timestamp) -> 
         .execute(params![
             write.track_id.get(),
             write.space.to_string(),
-            row::blob(write.vector.as_slice()),
+            numbers::write(write.vector.as_slice()),
             write.content_hash.as_ref().map(ContentHash::as_str),
             now.0
         ])?;

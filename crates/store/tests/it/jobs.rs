@@ -24,7 +24,7 @@ fn with_vector(lease: Lease, hash: ContentHash) -> SettledJob {
 }
 
 async fn claim_one(fixture: &Fixture) -> Lease {
-    let mut leases = fixture.store.claim(10, LEASE).await.unwrap();
+    let mut leases = fixture.store.claim(&space(), 10, LEASE).await.unwrap();
     assert_eq!(leases.len(), 1);
     leases.remove(0)
 }
@@ -38,7 +38,7 @@ async fn a_vector_and_the_end_of_its_job_are_one_step() {
     let fixture = Fixture::new().await;
     let id = fixture.create("A").await;
     let lease = claim_one(&fixture).await;
-    assert!(fixture.store.claim(10, LEASE).await.unwrap().is_empty(), "a claimed job is not claimed again");
+    assert!(fixture.store.claim(&space(), 10, LEASE).await.unwrap().is_empty(), "a claimed job is not claimed again");
     let settled = with_vector(lease, hash(&fixture, id).await);
     assert_eq!(fixture.store.settle(vec![settled.clone()]).await.unwrap(), 1);
     assert_eq!(fixture.store.states(&space(), vec![id]).await.unwrap(), [(id, TrackState::Ready)]);
@@ -68,7 +68,7 @@ async fn a_heartbeat_keeps_a_lease() {
     fixture.clock.advance(LEASE / 2);
     assert_eq!(fixture.store.extend(vec![lease], LEASE).await.unwrap().len(), 1);
     fixture.clock.advance(LEASE / 2 + Duration::from_secs(1));
-    assert!(fixture.store.claim(10, LEASE).await.unwrap().is_empty());
+    assert!(fixture.store.claim(&space(), 10, LEASE).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn setbacks_wait_and_failures_are_kept_until_retried() {
     let delay = Duration::from_secs(5);
     let lease = claim_one(&fixture).await;
     fixture.store.settle(set_back(lease, Setback::Snooze { delay, reason: "away".into() })).await.unwrap();
-    assert!(fixture.store.claim(10, LEASE).await.unwrap().is_empty(), "not before its moment");
+    assert!(fixture.store.claim(&space(), 10, LEASE).await.unwrap().is_empty(), "not before its moment");
     fixture.clock.advance(delay);
     let lease = claim_one(&fixture).await;
     assert_eq!(lease.job.attempts.made, 0, "a snooze spends no attempt");
@@ -135,7 +135,7 @@ async fn people_come_before_scans() {
     let fixture = Fixture::new().await;
     let ids = [fixture.create("A").await, fixture.create("B").await, fixture.create("C").await];
     fixture.write(change(ids[2], retitled("touched by a person"))).await;
-    let first = fixture.store.claim(1, LEASE).await.unwrap();
+    let first = fixture.store.claim(&space(), 1, LEASE).await.unwrap();
     assert_eq!(first[0].job.track_id, ids[2]);
 }
 
@@ -150,9 +150,10 @@ async fn the_reconciler_finds_what_no_job_told() {
     assert_eq!(fixture.store.reconcile().await.unwrap(), 1);
     assert_eq!(fixture.store.reconcile().await.unwrap(), 0, "once is enough");
     let other = soniquebay_domain::Space::parse("test/4/b-1").unwrap();
-    fixture.store.want_space(&other).await.unwrap();
+    fixture.store.want_spaces(vec![other.clone()]).await.unwrap();
     assert_eq!(fixture.store.reconcile().await.unwrap(), 1, "a new space is filled");
-    assert_eq!(claim_one(&fixture).await.job.space, other);
+    assert!(fixture.store.claim(&space(), 10, LEASE).await.unwrap().is_empty(), "and the one before no more");
+    assert_eq!(fixture.store.claim(&other, 10, LEASE).await.unwrap()[0].job.space, other);
 }
 
 #[tokio::test]
@@ -167,4 +168,19 @@ async fn orphans_of_a_killed_process_come_back_at_once() {
     let again = claim_one(&fixture).await;
     assert_eq!(again.job.attempts.made, 0, "giving a job back spends no attempt");
     fixture.store.settle(vec![with_vector(again, hash(&fixture, id).await)]).await.unwrap();
+}
+
+#[tokio::test]
+async fn each_wanted_space_has_its_own_jobs() {
+    let fixture = Fixture::new().await;
+    let second = soniquebay_domain::Space::parse("second/4/a-1").unwrap();
+    fixture.store.want_spaces(vec![space(), second.clone()]).await.unwrap();
+    let id = fixture.create("A").await;
+    let lease = claim_one(&fixture).await;
+    assert_eq!(lease.job.space, space());
+    let of_second = fixture.store.claim(&second, 10, LEASE).await.unwrap();
+    assert_eq!(of_second.iter().map(|lease| &lease.job.space).collect::<Vec<_>>(), [&second]);
+    fixture.store.settle(vec![with_vector(lease, hash(&fixture, id).await)]).await.unwrap();
+    assert_eq!(fixture.store.states(&space(), vec![id]).await.unwrap(), [(id, TrackState::Ready)]);
+    assert_eq!(fixture.store.states(&second, vec![id]).await.unwrap(), [(id, TrackState::Pending)]);
 }

@@ -10,6 +10,7 @@
 )]
 
 mod catalog;
+mod embeddings;
 mod files;
 mod jobs;
 mod vectors;
@@ -55,7 +56,7 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(StandingClock::default());
         let store = SqliteStore::open(&folder.path().join("library.db"), clock.clone()).await.unwrap();
-        store.want_space(&space()).await.unwrap();
+        store.want_spaces(vec![space()]).await.unwrap();
         Self { store, clock, folder }
     }
 

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use soniquebay_domain::{
-    Catalog, Change, Filter, Space, StoreError, TrackId, TrackPatch, TrackState, VectorIndex, VectorStore, VectorWrite,
+    Catalog, Change, Filter, JobQueue, Space, StoreError, TrackId, TrackPatch, TrackState, VectorIndex, VectorStore,
+    VectorWrite,
 };
 use soniquebay_search::MemoryIndex;
 
@@ -114,7 +115,7 @@ async fn the_serving_table_follows_the_wanted_space() {
     fixture.store.put(vec![write(id, [1.0, 0.0, 0.0, 0.0])]).await.unwrap();
     fixture.store.put(vec![VectorWrite { space: other.clone(), ..write(id, [0.0, 1.0, 0.0, 0.0]) }]).await.unwrap();
     for wanted in [&other, &space(), &other] {
-        fixture.store.want_space(wanted).await.unwrap();
+        fixture.store.want_spaces(vec![wanted.clone()]).await.unwrap();
         for (searched, values) in [(&other, [0.0, 1.0, 0.0, 0.0]), (&space(), [1.0, 0.0, 0.0, 0.0])] {
             let index = fixture.store.vec0_index();
             let hits = index.search(searched, &vector(values), 5, &Filter::default()).await.unwrap();
@@ -123,4 +124,27 @@ async fn the_serving_table_follows_the_wanted_space() {
     }
     let coverage = fixture.store.spaces().await.unwrap();
     assert!(coverage.iter().all(|c| c.ready == 1 && c.wanted == (c.space == other)), "{coverage:?}");
+}
+
+#[tokio::test]
+async fn a_space_is_dropped_on_command_and_not_while_it_is_wanted() {
+    let fixture = Fixture::new().await;
+    let (kept, other) = (space(), Space::parse("test/4/b-1").unwrap());
+    let id = fixture.create("A").await;
+    for space in [&kept, &other] {
+        let write = VectorWrite { space: space.clone(), ..write(id, [1.0, 0.0, 0.0, 0.0]) };
+        fixture.store.put(vec![write]).await.unwrap();
+    }
+    let refused = fixture.store.drop_space(&kept).await;
+    assert!(matches!(refused, Err(StoreError::SpaceWanted(space)) if space == kept));
+    assert_eq!(fixture.store.drop_space(&other).await.unwrap(), 1);
+    assert_eq!(fixture.store.drop_space(&other).await.unwrap(), 0);
+    assert_eq!(fixture.store.spaces().await.unwrap().len(), 1);
+    let changes = fixture.store.changes(&other, 0, 10).await.unwrap();
+    assert!(changes.len() == 1 && changes[0].now.is_none(), "indexes hear of it");
+    let index = fixture.store.vec0_index();
+    assert!(index.search(&other, &vector([1.0, 0.0, 0.0, 0.0]), 5, &Filter::default()).await.unwrap().is_empty());
+    // It may come back.
+    fixture.store.want_spaces(vec![kept.clone(), other.clone()]).await.unwrap();
+    assert_eq!(fixture.store.reconcile().await.unwrap(), 1);
 }

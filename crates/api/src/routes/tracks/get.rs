@@ -27,7 +27,7 @@ pub(crate) async fn get_track(
 ) -> Result<Response, ApiError> {
     let track = services.catalog.tracks(vec![id]).await?.pop().ok_or_else(|| ApiError::no_track(id))?;
     let mut view = TrackView::from(&track);
-    if let Some((_, state)) = services.vectors.states(&services.recommender.serving, vec![id]).await?.pop() {
+    if let Some((_, state)) = services.vectors.states(services.recommender.serving.preferred(), vec![id]).await?.pop() {
         view = view.with_state(state);
     }
     let etag = version::etag(&track, view.state.as_ref());

@@ -32,8 +32,8 @@ pub(crate) async fn get_vector(
 }
 
 async fn find(services: &Services, id: TrackId, space: Option<&Space>) -> Result<Option<StoredVector>, ApiError> {
-    let first = space.unwrap_or(&services.recommender.serving);
-    let found = services.vectors.vectors(first, vec![id]).await?.pop();
+    let serving = services.recommender.serving.space().await?;
+    let found = services.vectors.vectors(space.unwrap_or(&serving), vec![id]).await?.pop();
     if found.is_some() || space.is_some() {
         return Ok(found);
     }

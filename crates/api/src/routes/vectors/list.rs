@@ -66,7 +66,10 @@ impl ToSchema for VectorList {
 pub(crate) async fn list_vectors(State(services): State<Services>, mut params: Params) -> Result<Response, ApiError> {
     let (page, fields, space) = (params.page(MAX_VECTORS), params.fields(&FIELDS), params.space());
     params.finish()?;
-    let space = space.unwrap_or_else(|| services.recommender.serving.clone());
+    let space = match space {
+        Some(space) => space,
+        None => services.recommender.serving.space().await?,
+    };
     let stored = services.vectors.vector_page(&space, page.after.unwrap_or(0), page.skip, page.limit).await?;
     let next = (stored.len() == page.limit).then(|| stored.last().map(|one| one.track_id.get())).flatten();
     let with_numbers = fields.as_ref().is_none_or(|names| names.iter().any(|name| name == "embedding"));

@@ -1,0 +1,136 @@
+//! From settings to what makes vectors: which model, where it runs, what it remembers.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, bail, ensure};
+use soniquebay_domain::{Embedder, Space, Vectorizer};
+use soniquebay_embed::model_files::ModelFiles;
+use soniquebay_embed::remote::{ApiKey, Protocol, RemoteConfig, RemoteEmbedder, RemoteModel, ServerUrl};
+use soniquebay_embed::{CachingEmbedder, InstalledModel, MemoryCache, NUMBERS, Precision, SpaceSettings, TextAndNumbers};
+use soniquebay_store::redis::RedisCache;
+use soniquebay_store::sqlite::SqliteStore;
+
+use crate::cli::{DEFAULT_MODEL, EmbeddingArgs};
+use crate::exit::End;
+
+/// The same model with 8-bit weights: faster and smaller, with vectors of its own.
+const INT8_MODEL: &str = "all-MiniLM-L6-v2-int8";
+
+/// Memory for texts embedded lately, a model.
+const MEMORY_BYTES: usize = 8 << 20;
+
+/// Every model that vectors are made or were made with, each made ready once, however many spaces use it.
+pub(crate) struct Models {
+    files: ModelFiles,
+    args: EmbeddingArgs,
+    store: Option<SqliteStore>,
+    made: Mutex<HashMap<String, Arc<dyn Embedder>>>,
+}
+
+impl Models {
+    /// Models with these files in this process; what they embed is remembered in `store`, where there is one.
+    pub(crate) fn new(files: ModelFiles, args: &EmbeddingArgs, store: Option<SqliteStore>) -> Self {
+        Self { files, args: args.clone(), store, made: Mutex::default() }
+    }
+
+    /// What fills the spaces that the settings ask for, the preferred one first.
+    pub(crate) fn wanted(&self) -> anyhow::Result<Vec<Arc<dyn Vectorizer>>> {
+        let args = &self.args;
+        let mut wanted = vec![self.vectorizer(&args.model, args.dimension)?];
+        if let Some(fallback) = args.fallback.as_deref().filter(|model| !model.is_empty()) {
+            let second = self.vectorizer(fallback, None).context("EMBEDDING_FALLBACK")?;
+            ensure!(second.space() != wanted[0].space(), End::Usage("EMBEDDING_FALLBACK is the same model".into()));
+            wanted.push(second);
+        }
+        Ok(wanted)
+    }
+
+    /// What makes vectors of a space that was filled under other settings; `None` where we cannot.
+    pub(crate) fn of(&self, space: &Space) -> Option<Arc<dyn Vectorizer>> {
+        let settings = SpaceSettings::of(space)?;
+        let embedder = self.embedder(space.model(), space.dims() - settings.numbers()).ok()?;
+        let vectorizer = TextAndNumbers::new(embedder, settings).ok()?;
+        (vectorizer.space() == space).then(|| Arc::new(vectorizer) as Arc<dyn Vectorizer>)
+    }
+
+    fn vectorizer(&self, model: &str, dimension: Option<usize>) -> anyhow::Result<Arc<dyn Vectorizer>> {
+        let text_dims = match known_dims(model) {
+            Some(dims) => dims,
+            None => dimension.ok_or_else(|| {
+                End::Usage(format!("VECTOR_DIMENSION: say how long the vectors of {model} are, which is not known here"))
+            })?,
+        };
+        let with_numbers = match dimension {
+            // Numbers beside words are what recommends best with the model that it was measured for.
+            None => is_local(model),
+            Some(asked) if asked == text_dims => false,
+            Some(asked) if asked == text_dims + NUMBERS => true,
+            Some(asked) => bail!(End::Usage(format!(
+                "VECTOR_DIMENSION is {asked}: {model} makes {text_dims}, or {} with the twelve numbers",
+                text_dims + NUMBERS
+            ))),
+        };
+        let settings = SpaceSettings { template: self.args.template.into(), text_only: !with_numbers };
+        let embedder = self.embedder(model, text_dims)?;
+        Ok(Arc::new(TextAndNumbers::new(embedder, settings).context("these settings name no space")?))
+    }
+
+    fn embedder(&self, model: &str, dims: usize) -> anyhow::Result<Arc<dyn Embedder>> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = made.get(model) {
+            return Ok(Arc::clone(known));
+        }
+        let embedder = self.remembering(self.bare(model, dims)?)?;
+        made.insert(model.to_owned(), Arc::clone(&embedder));
+        Ok(embedder)
+    }
+
+    /// The model without any memory of texts.
+    fn bare(&self, model: &str, dims: usize) -> anyhow::Result<Arc<dyn Embedder>> {
+        match model {
+            DEFAULT_MODEL => return Ok(Arc::new(InstalledModel::new(self.files.clone()))),
+            INT8_MODEL => return Ok(Arc::new(InstalledModel::with_precision(self.files.clone(), Precision::Int8))),
+            _ => {}
+        }
+        let args = &self.args;
+        let (protocol, server, named) = match args.embedding_url.as_deref().filter(|url| !url.is_empty()) {
+            Some(url) => (Protocol::OpenAi, url, "EMBEDDING_URL"),
+            None => (Protocol::Ollama, args.ollama.as_str(), "OLLAMA_HOST"),
+        };
+        let server: ServerUrl =
+            server.parse().map_err(|error| End::Usage(format!("{named} is {server:?}: {error}")))?;
+        let known = RemoteModel::known(model).unwrap_or_else(|| RemoteModel::new(model, dims));
+        let key = args.embedding_api_key.as_deref().filter(|key| !key.is_empty());
+        let api_key = key.map(ApiKey::new).transpose().context("EMBEDDING_API_KEY")?;
+        let config = RemoteConfig { api_key, pull: args.ollama_pull, ..RemoteConfig::new(protocol, server, known) };
+        Ok(Arc::new(RemoteEmbedder::new(config).context("EMBEDDING_MODEL")?))
+    }
+
+    fn remembering(&self, inner: Arc<dyn Embedder>) -> anyhow::Result<Arc<dyn Embedder>> {
+        let dims = inner.dims();
+        let mut caching = CachingEmbedder::new(inner).over("memory", Arc::new(MemoryCache::new(MEMORY_BYTES, dims)));
+        // A row takes its vector and about a hundred bytes.
+        let most = (self.args.embedding_cache_mb << 20) / (dims * size_of::<f32>() + 100);
+        if let Some(store) = self.store.as_ref().filter(|_| most > 0) {
+            caching = caching.over_lasting("file", Arc::new(store.embedding_cache(most)));
+        }
+        if let Some(url) = self.args.redis_url.as_deref().filter(|url| !url.is_empty()) {
+            caching = caching.over_lasting("redis", Arc::new(RedisCache::new(url)?));
+        }
+        Ok(Arc::new(caching))
+    }
+}
+
+/// Whether the model runs in this process.
+fn is_local(model: &str) -> bool {
+    matches!(model, DEFAULT_MODEL | INT8_MODEL)
+}
+
+/// Length of a model's vectors, where its name tells.
+fn known_dims(model: &str) -> Option<usize> {
+    match model {
+        DEFAULT_MODEL | INT8_MODEL => Some(384),
+        other => RemoteModel::known(other).map(|model| model.given_dims()),
+    }
+}

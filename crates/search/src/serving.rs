@@ -1,0 +1,108 @@
+//! Which space answers where a question names none.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use soniquebay_domain::{Space, SpaceCoverage, StoreError, VectorStore};
+
+/// How long a look at the spaces holds: counting vectors takes milliseconds, and a space fills over minutes.
+const LOOK_HOLDS: Duration = Duration::from_secs(2);
+
+/// A space answers for one that is preferred to it while it has this much more of the library. Without the margin,
+/// each new track would move answers to whichever space gets its vector first.
+const MARGIN: f64 = 1.05;
+
+/// The space that covers the library best, of several.
+///
+/// While a space is filled, because the settings changed or its model was away, the one before goes on answering.
+pub struct Serving {
+    vectors: Arc<dyn VectorStore>,
+    preferred: Space,
+    others: Vec<Space>,
+    looked: Mutex<Option<(Instant, Vec<Space>)>>,
+}
+
+impl Serving {
+    /// `preferred` wherever it holds as much as the others do; those in order of preference.
+    pub fn new(vectors: Arc<dyn VectorStore>, preferred: Space, others: Vec<Space>) -> Self {
+        Self { vectors, preferred, others, looked: Mutex::new(None) }
+    }
+
+    /// The space that is to answer alone once it is full.
+    pub fn preferred(&self) -> &Space {
+        &self.preferred
+    }
+
+    /// The space that answers now.
+    ///
+    /// # Errors
+    /// Where the store does not answer.
+    pub async fn space(&self) -> Result<Space, StoreError> {
+        Ok(self.in_order().await?.swap_remove(0))
+    }
+
+    /// The space that answers now, then those that may answer in its place.
+    ///
+    /// # Errors
+    /// Where the store does not answer.
+    pub(crate) async fn in_order(&self) -> Result<Vec<Space>, StoreError> {
+        if self.others.is_empty() {
+            return Ok(vec![self.preferred.clone()]);
+        }
+        if let Some((when, spaces)) = &*self.looked.lock().unwrap_or_else(PoisonError::into_inner)
+            && when.elapsed() < LOOK_HOLDS
+        {
+            return Ok(spaces.clone());
+        }
+        let spaces = order(&self.preferred, &self.others, &self.vectors.spaces().await?);
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), spaces.clone()));
+        Ok(spaces)
+    }
+}
+
+fn order(preferred: &Space, others: &[Space], coverage: &[SpaceCoverage]) -> Vec<Space> {
+    let held = |space: &Space| {
+        let of = coverage.iter().find(|coverage| coverage.space == *space);
+        of.map_or(0, |coverage| coverage.ready + coverage.stale)
+    };
+    let all: Vec<&Space> = std::iter::once(preferred).chain(others).collect();
+    let most = all.iter().map(|space| held(space)).max().unwrap_or(0);
+    // Never none: the one that holds most is its own first.
+    let first = all.iter().position(|space| held(space) as f64 * MARGIN >= most as f64).unwrap_or(0);
+    let rest = all.iter().enumerate().filter(|(index, space)| *index != first && held(space) > 0);
+    std::iter::once(all[first]).chain(rest.map(|(_, space)| *space)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use soniquebay_domain::{Space, SpaceCoverage};
+
+    use super::order;
+
+    fn space(name: &str) -> Space {
+        Space::new(name, 3, "1").unwrap()
+    }
+
+    fn ordered(held: &[(&str, u64)]) -> Vec<String> {
+        let coverage = |(name, ready): &(&str, u64)| SpaceCoverage {
+            space: space(name),
+            wanted: true,
+            ready: *ready,
+            stale: 0,
+        };
+        let coverage: Vec<_> = held.iter().map(coverage).collect();
+        let spaces = order(&space("new"), &[space("second"), space("old")], &coverage);
+        spaces.iter().map(|space| space.model().to_owned()).collect()
+    }
+
+    #[test]
+    fn the_fuller_space_answers_until_the_preferred_one_has_caught_up() {
+        assert_eq!(ordered(&[]), ["new"], "an empty library");
+        assert_eq!(ordered(&[("old", 1000)]), ["old"]);
+        assert_eq!(ordered(&[("new", 10), ("old", 1000)]), ["old", "new"]);
+        assert_eq!(ordered(&[("new", 10), ("second", 500), ("old", 1000)]), ["old", "new", "second"]);
+        assert_eq!(ordered(&[("new", 940), ("old", 1000)]), ["old", "new"]);
+        assert_eq!(ordered(&[("new", 960), ("old", 1000)]), ["new", "old"], "a few tracks more decide nothing");
+        assert_eq!(ordered(&[("new", 1000), ("second", 1000), ("old", 900)]), ["new", "second", "old"]);
+    }
+}

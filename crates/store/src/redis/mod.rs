@@ -1,0 +1,5 @@
+//! What several machines share through Redis.
+
+mod cache;
+
+pub use cache::RedisCache;
