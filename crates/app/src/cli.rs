@@ -3,7 +3,7 @@ mod embedding;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use soniquebay_domain::Space;
+use soniquebay_domain::{JobState, Space};
 use soniquebay_wire::{FilterInput, RangeInput};
 
 pub(crate) use embedding::{DEFAULT_MODEL, EmbeddingArgs};
@@ -65,6 +65,9 @@ pub(crate) enum Command {
     Similar(SimilarArgs),
     /// List tracks for typed words: names, forgiving of typing, and meaning.
     Search(SearchArgs),
+    /// Show, retry or cancel jobs: the vectors that are still to be made.
+    #[command(subcommand)]
+    Jobs(JobsCommand),
     /// Show or drop spaces: the vectors of one model and template.
     #[command(subcommand)]
     Spaces(SpacesCommand),
@@ -240,6 +243,62 @@ pub(crate) struct EvalArgs {
     /// Write the table as JSON on standard output.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JobsCommand {
+    /// List jobs: those that wait, run or were given up. Jobs that are done are not kept.
+    List {
+        /// Only jobs of this state.
+        #[arg(long, value_name = "STATE", value_parser = job_state)]
+        state: Option<JobState>,
+
+        /// Only jobs above this number.
+        #[arg(long, value_name = "ID", default_value_t = 0)]
+        after: i64,
+
+        /// How many.
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        limit: u16,
+
+        /// Write the list as JSON on standard output.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one job.
+    Show {
+        /// Its number.
+        id: i64,
+
+        /// Write it as JSON on standard output.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try a job again that was given up, or all of them.
+    Retry {
+        /// Its number.
+        #[arg(required_unless_present = "all")]
+        id: Option<i64>,
+
+        /// All jobs that were given up.
+        #[arg(long, conflicts_with = "id")]
+        all: bool,
+    },
+    /// Give a job up for good: only a change of its track, or a retry, brings it back.
+    Cancel {
+        /// Its number.
+        id: i64,
+    },
+    /// Count jobs by state.
+    Stats {
+        /// Write the counts as JSON on standard output.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn job_state(name: &str) -> Result<JobState, String> {
+    JobState::parse(name).ok_or_else(|| "one of available, running, discarded".to_owned())
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,6 +7,7 @@ mod exit;
 mod library;
 mod models;
 mod output;
+mod progress_log;
 mod shutdown;
 mod telemetry;
 mod vectorize;

@@ -7,7 +7,7 @@ use anyhow::{Context, bail, ensure};
 use soniquebay_domain::{Embedder, Space, Vectorizer};
 use soniquebay_embed::model_files::ModelFiles;
 use soniquebay_embed::remote::{ApiKey, Protocol, RemoteConfig, RemoteEmbedder, RemoteModel, ServerUrl};
-use soniquebay_embed::{CachingEmbedder, InstalledModel, MemoryCache, NUMBERS, Precision, SpaceSettings, TextAndNumbers};
+use soniquebay_embed::{CachingEmbedder, InstalledModel, MemoryCache, NUMBERS, SpaceSettings, TextAndNumbers};
 use soniquebay_store::redis::RedisCache;
 use soniquebay_store::sqlite::SqliteStore;
 
@@ -48,17 +48,34 @@ impl Models {
 
     /// What makes vectors of a space that was filled under other settings; `None` where we cannot.
     pub(crate) fn of(&self, space: &Space) -> Option<Arc<dyn Vectorizer>> {
-        let settings = SpaceSettings::of(space)?;
-        let embedder = self.embedder(space.model(), space.dims() - settings.numbers()).ok()?;
+        // Of a model that is not known here, vectors are its own.
+        let text_dims = known_dims(space.model()).unwrap_or(space.dims());
+        let settings = SpaceSettings::of(space, text_dims)?;
+        let embedder = self.embedder(space.model(), text_dims).ok()?;
         let vectorizer = TextAndNumbers::new(embedder, settings).ok()?;
         (vectorizer.space() == space).then(|| Arc::new(vectorizer) as Arc<dyn Vectorizer>)
     }
 
+    /// The preferred model without any memory of texts, and what is made of its vectors: for measuring.
+    pub(crate) fn measured(&self) -> anyhow::Result<(Arc<dyn Embedder>, SpaceSettings)> {
+        let (settings, text_dims) = self.choose(&self.args.model, self.args.dimension)?;
+        Ok((self.bare(&self.args.model, text_dims)?, settings))
+    }
+
     fn vectorizer(&self, model: &str, dimension: Option<usize>) -> anyhow::Result<Arc<dyn Vectorizer>> {
+        let (settings, text_dims) = self.choose(model, dimension)?;
+        let embedder = self.embedder(model, text_dims)?;
+        Ok(Arc::new(TextAndNumbers::new(embedder, settings).context("these settings name no space")?))
+    }
+
+    /// What is made of a model's vectors, and their length.
+    fn choose(&self, model: &str, dimension: Option<usize>) -> anyhow::Result<(SpaceSettings, usize)> {
         let text_dims = match known_dims(model) {
             Some(dims) => dims,
             None => dimension.ok_or_else(|| {
-                End::Usage(format!("VECTOR_DIMENSION: say how long the vectors of {model} are, which is not known here"))
+                End::Usage(format!(
+                    "VECTOR_DIMENSION: say how long the vectors of {model} are, which is not known here"
+                ))
             })?,
         };
         let with_numbers = match dimension {
@@ -71,9 +88,7 @@ impl Models {
                 text_dims + NUMBERS
             ))),
         };
-        let settings = SpaceSettings { template: self.args.template.into(), text_only: !with_numbers };
-        let embedder = self.embedder(model, text_dims)?;
-        Ok(Arc::new(TextAndNumbers::new(embedder, settings).context("these settings name no space")?))
+        Ok((SpaceSettings { template: self.args.template.into(), text_only: !with_numbers }, text_dims))
     }
 
     fn embedder(&self, model: &str, dims: usize) -> anyhow::Result<Arc<dyn Embedder>> {
@@ -90,7 +105,7 @@ impl Models {
     fn bare(&self, model: &str, dims: usize) -> anyhow::Result<Arc<dyn Embedder>> {
         match model {
             DEFAULT_MODEL => return Ok(Arc::new(InstalledModel::new(self.files.clone()))),
-            INT8_MODEL => return Ok(Arc::new(InstalledModel::with_precision(self.files.clone(), Precision::Int8))),
+            INT8_MODEL => return Ok(Arc::new(InstalledModel::new(self.files.clone()))),
             _ => {}
         }
         let args = &self.args;

@@ -370,6 +370,10 @@ pub trait JobQueue: Send + Sync {
     /// One job.
     async fn job(&self, id: JobId) -> Result<Option<JobSummary>, StoreError>;
 
+    /// Gives a job up for good, running or not: what its holder still settles changes nothing, and only a change of the
+    /// track or a retry brings it back. Whether there was one to give up.
+    async fn cancel(&self, id: JobId) -> Result<bool, StoreError>;
+
     /// Makes discarded jobs claimable again, with fresh attempts: one, or all; how many.
     async fn retry(&self, id: Option<JobId>) -> Result<usize, StoreError>;
 }

@@ -20,6 +20,7 @@ pub(crate) fn routes() -> OpenApiRouter<Services> {
         .routes(routes!(retry_jobs))
         .routes(routes!(get_job))
         .routes(routes!(retry_job))
+        .routes(routes!(cancel_job))
 }
 
 /// Jobs by state.
@@ -165,6 +166,27 @@ pub(crate) async fn retry_job(
         return Err(no_job(id));
     }
     Ok(Json(RetriedView { retried }))
+}
+
+/// Give a job up for good
+///
+/// Only a change of its track, or a retry, brings it back.
+#[utoipa::path(
+    post, path = "/api/jobs/{id}/cancel", operation_id = "cancel_job", tag = "jobs",
+    params(("id" = i64, Path, description = "Which job", minimum = 1, example = 1)),
+    responses(
+        (status = 200, description = "The job, discarded", body = JobView),
+        (status = 404, description = "`not_found`: done, or never there", body = ProblemView,
+            content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn cancel_job(
+    State(services): State<Services>,
+    JobPath(id): JobPath,
+) -> Result<Json<JobView>, ApiError> {
+    services.queue.cancel(id).await?;
+    let job = services.queue.job(id).await?.ok_or_else(|| no_job(id))?;
+    Ok(Json(job.into()))
 }
 
 /// Try all jobs again that were given up

@@ -45,6 +45,8 @@ async fn a_foreign_page_cannot_write() {
         (Method::POST, "/api/tracks/batch"),
         (Method::POST, "/api/track-vectors"),
         (Method::POST, "/api/jobs/retry"),
+        (Method::POST, "/api/jobs/1/cancel"),
+        (Method::DELETE, "/api/spaces?space=external/3"),
         (Method::PUT, "/api/tracks/1"),
         (Method::PATCH, "/api/tracks/1"),
         (Method::DELETE, "/api/tracks/1"),

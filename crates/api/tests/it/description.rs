@@ -23,6 +23,7 @@ const ROUTES: [(&str, &str); 22] = [
     ("/api/jobs/retry", "post"),
     ("/api/jobs/{id}", "get"),
     ("/api/jobs/{id}/retry", "post"),
+    ("/api/jobs/{id}/cancel", "post"),
     ("/api/events", "get"),
     ("/healthz", "get"),
     ("/readyz", "get"),

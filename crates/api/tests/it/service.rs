@@ -73,6 +73,10 @@ async fn jobs_are_listed_and_retried() {
     assert_eq!(app.post("/api/jobs/retry", &json!({})).await.json(), json!({"retried": 0}));
     let one = app.post(&format!("/api/jobs/{}/retry", job["id"]), &json!({})).await;
     assert_eq!(one.json(), json!({"retried": 0}), "it was not given up");
+    let cancelled = app.post(&format!("/api/jobs/{}/cancel", job["id"]), &json!({})).await.json();
+    assert_eq!((&cancelled["state"], &cancelled["reason"]), (&json!("discarded"), &json!("cancelled")));
+    assert_eq!(app.post("/api/jobs/retry", &json!({})).await.json(), json!({"retried": 1}));
+    app.post("/api/jobs/77/cancel", &json!({})).await.problem(404, "not_found");
 }
 
 #[tokio::test]

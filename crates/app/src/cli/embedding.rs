@@ -21,8 +21,15 @@ pub(crate) struct EmbeddingArgs {
     #[arg(long, global = true, value_name = "DIMS", env = "VECTOR_DIMENSION", hide_env_values = true)]
     pub(crate) dimension: Option<usize>,
 
-    /// How a track becomes text.
-    #[arg(long, global = true, value_name = "NAME", default_value = "phrase", env = "TEXT_TEMPLATE", hide_env_values = true)]
+    /// How a track becomes texts.
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        default_value = "parts",
+        env = "TEXT_TEMPLATE",
+        hide_env_values = true
+    )]
     pub(crate) template: TemplateName,
 
     /// A second model, whose space answers while the first one's server is away.
@@ -34,7 +41,14 @@ pub(crate) struct EmbeddingArgs {
     pub(crate) serving_space: Option<Space>,
 
     /// Where Ollama is.
-    #[arg(long, global = true, value_name = "HOST", default_value = "127.0.0.1:11434", env = "OLLAMA_HOST", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "HOST",
+        default_value = "127.0.0.1:11434",
+        env = "OLLAMA_HOST",
+        hide_env_values = true
+    )]
     pub(crate) ollama: String,
 
     /// Let Ollama fetch a model that it does not have.
@@ -50,7 +64,14 @@ pub(crate) struct EmbeddingArgs {
     pub(crate) embedding_api_key: Option<String>,
 
     /// Megabytes of the library's file for texts that were embedded before; 0 for none.
-    #[arg(long, global = true, value_name = "MB", default_value_t = 64, env = "EMBEDDING_CACHE_MB", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "MB",
+        default_value_t = 64,
+        env = "EMBEDDING_CACHE_MB",
+        hide_env_values = true
+    )]
     pub(crate) embedding_cache_mb: usize,
 
     /// A Redis server that several machines share: their embeddings of texts are kept there too.
@@ -61,14 +82,14 @@ pub(crate) struct EmbeddingArgs {
 /// The templates by name.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum TemplateName {
-    Phrase,
+    Parts,
     Fields,
 }
 
 impl From<TemplateName> for Template {
     fn from(name: TemplateName) -> Self {
         match name {
-            TemplateName::Phrase => Self::Phrase,
+            TemplateName::Parts => Self::Parts,
             TemplateName::Fields => Self::Fields,
         }
     }

@@ -3,6 +3,7 @@
 mod demo;
 mod eval;
 mod import;
+mod jobs;
 mod model;
 mod scan;
 mod search;
@@ -26,6 +27,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Similar(args) => or_stop(similar::run(&cli, args), &stop).await,
         Command::Search(args) => or_stop(search::run(&cli, args), &stop).await,
         Command::Eval(args) => eval::run(&cli, args, &stop).await,
+        Command::Jobs(command) => or_stop(jobs::run(&cli, command), &stop).await,
         Command::Spaces(command) => or_stop(spaces::run(&cli, command), &stop).await,
         Command::Model(command) => model::run(&cli, command, &stop).await,
         Command::Demo(args) => demo::run(&cli, args, &stop).await,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use soniquebay_api::{Limits, Services};
-use soniquebay_domain::{EmbedError, Filter, Vector};
+use soniquebay_domain::{EmbedError, Filter, Space, Vector, VectorStore};
 use soniquebay_pipeline::reconcile_until;
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Cli, ServeArgs};
 use crate::library::Library;
+use crate::progress_log::ProgressLog;
 
 /// How often tracks are compared with their vectors, for what no write told.
 const RECONCILE_EVERY: Duration = Duration::from_secs(300);
@@ -75,6 +76,8 @@ pub(crate) async fn serve(
     let anything = Vector::new(vec![1.0; space.dims()])?;
     recommender.index.search(&space, &anything, 1, &Filter::default()).await?;
 
+    tell_of_other_spaces(library, &space).await?;
+
     let (progress, _) = broadcast::channel(PROGRESS_BACKLOG);
     let services = Services {
         catalog: Arc::new(library.store.clone()),
@@ -98,7 +101,9 @@ pub(crate) async fn serve(
         tracing::info!("listening on http://{address} (docs at http://{address}/docs)");
         tasks.spawn(soniquebay_api::serve(listener, router, Limits::default(), stop.clone().cancelled_owned()));
     }
+    let log = ProgressLog::new();
     let worker = library.worker(move |step| {
+        log.hear(&step);
         // Nobody listens most of the time.
         let _ = progress.send(step);
     });
@@ -114,6 +119,19 @@ pub(crate) async fn serve(
         ensure!(!early, "a part of the server stopped by itself");
     }
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// Says which space answers until the wanted one is full, and which ones could be dropped.
+async fn tell_of_other_spaces(library: &Library, serving: &Space) -> anyhow::Result<()> {
+    for coverage in library.store.spaces().await? {
+        let (space, vectors) = (&coverage.space, coverage.ready + coverage.stale);
+        if space == serving && space != library.preferred() && !coverage.wanted {
+            tracing::info!("space {space} answers until {} is as full", library.preferred());
+        } else if !coverage.wanted && space.model() != "external" {
+            tracing::info!("space {space} is not used any more: `soniquebay spaces drop {space}` frees {vectors} vectors");
+        }
+    }
     Ok(())
 }
 

@@ -12,6 +12,7 @@
 mod bad_input;
 mod cli;
 mod demo_catalogue;
+mod embedding;
 mod kill;
 mod model;
 mod music_folder;

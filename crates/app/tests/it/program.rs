@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -170,6 +170,15 @@ impl Server {
             }
         }
         panic!("the event stream ended");
+    }
+
+    /// Asks again and again, for what no event tells.
+    pub(crate) fn wait_until(&self, mut holds: impl FnMut() -> bool) {
+        let began = Instant::now();
+        while !holds() {
+            assert!(began.elapsed() < PATIENCE, "it did not come to pass: {}", self.get("/api/stats").1);
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// SIGKILL: nothing is said, nothing is finished.

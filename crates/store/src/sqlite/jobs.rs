@@ -166,6 +166,20 @@ impl JobQueue for SqliteStore {
             .await
     }
 
+    async fn cancel(&self, id: JobId) -> Result<bool, StoreError> {
+        self.writer
+            .transaction(move |tx| {
+                // The next token is nobody's: whoever holds the job has lost it.
+                let cancelled = tx.execute(
+                    "UPDATE jobs SET state = 'discarded', token = token + 1, lease_until = NULL, reason = 'cancelled' \
+                     WHERE id = ?1 AND state <> 'discarded'",
+                    [id.0],
+                )?;
+                Ok(cancelled > 0)
+            })
+            .await
+    }
+
     async fn retry(&self, id: Option<JobId>) -> Result<usize, StoreError> {
         let now = self.clock.now();
         let retried = self

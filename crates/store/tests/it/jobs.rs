@@ -184,3 +184,24 @@ async fn each_wanted_space_has_its_own_jobs() {
     assert_eq!(fixture.store.states(&space(), vec![id]).await.unwrap(), [(id, TrackState::Ready)]);
     assert_eq!(fixture.store.states(&second, vec![id]).await.unwrap(), [(id, TrackState::Pending)]);
 }
+
+#[tokio::test]
+async fn a_cancelled_job_stays_cancelled() {
+    let fixture = Fixture::new().await;
+    let id = fixture.create("A").await;
+    let lease = claim_one(&fixture).await;
+    assert!(fixture.store.cancel(lease.job.id).await.unwrap());
+    assert!(!fixture.store.cancel(lease.job.id).await.unwrap(), "once");
+    let settled = with_vector(lease.clone(), hash(&fixture, id).await);
+    assert_eq!(fixture.store.settle(vec![settled]).await.unwrap(), 0, "its holder has lost it");
+    assert_eq!(fixture.store.release_orphans().await.unwrap(), 0);
+    assert_eq!(fixture.store.reconcile().await.unwrap(), 0, "nobody makes it again");
+    assert!(fixture.store.claim(&space(), 10, LEASE).await.unwrap().is_empty());
+    let job = fixture.store.job(lease.job.id).await.unwrap().unwrap();
+    assert_eq!((job.state, job.reason.as_deref()), (JobState::Discarded, Some("cancelled")));
+    assert_eq!(fixture.store.retry(Some(lease.job.id)).await.unwrap(), 1);
+    let again = claim_one(&fixture).await;
+    assert!(fixture.store.cancel(again.job.id).await.unwrap());
+    change(&fixture, id, &retitled("B")).await;
+    assert_eq!(claim_one(&fixture).await.job.track_id, id, "a track that changed is wanted again");
+}

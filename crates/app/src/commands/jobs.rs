@@ -1,0 +1,110 @@
+//! `soniquebay jobs`: what is still to be done, and what was given up.
+
+use serde::Serialize;
+use soniquebay_domain::{Catalog, JobId, JobQueue, JobSummary};
+
+use crate::cli::{Cli, JobsCommand};
+use crate::exit::End;
+use crate::library::Library;
+use crate::output;
+
+pub(crate) async fn run(cli: &Cli, command: &JobsCommand) -> anyhow::Result<()> {
+    let library = Library::open(cli).await?;
+    let store = &library.store;
+    match command {
+        JobsCommand::List { state, after, limit, json } => {
+            let jobs = store.jobs(*state, JobId(*after), usize::from(*limit)).await?;
+            if *json {
+                return output::json(&jobs.iter().map(Shown::of).collect::<Vec<_>>());
+            }
+            list(&library, &jobs).await
+        }
+        JobsCommand::Show { id, json } => {
+            let job = store.job(JobId(*id)).await?.ok_or_else(|| no_job(*id))?;
+            if *json { output::json(&Shown::of(&job)) } else { list(&library, &[job]).await }
+        }
+        JobsCommand::Retry { id, .. } => {
+            let retried = store.retry(id.map(JobId)).await?;
+            match id {
+                Some(id) if retried == 0 => match store.job(JobId(*id)).await? {
+                    None => Err(no_job(*id).into()),
+                    Some(job) => output::line(&format!("job {id} is {} and was not given up", job.state.name())),
+                },
+                _ => output::line(&format!("{retried} jobs will be tried again")),
+            }
+        }
+        JobsCommand::Cancel { id } => match store.cancel(JobId(*id)).await? {
+            true => output::line(&format!("job {id} is given up")),
+            false if store.job(JobId(*id)).await?.is_none() => Err(no_job(*id).into()),
+            false => output::line(&format!("job {id} was given up before")),
+        },
+        JobsCommand::Stats { json } => {
+            let counts = store.job_counts().await?;
+            let counts = [
+                ("available", counts.available),
+                ("scheduled", counts.scheduled),
+                ("running", counts.running),
+                ("discarded", counts.discarded),
+            ];
+            if *json {
+                return output::json(&counts.into_iter().collect::<std::collections::BTreeMap<_, _>>());
+            }
+            let row = |(state, count): (&str, u64)| vec![state.to_owned(), count.to_string()];
+            output::table(&["state", "jobs"], &[1], counts.map(row))
+        }
+    }
+}
+
+fn no_job(id: i64) -> End {
+    End::NotFound(format!("there is no job {id}; jobs that are done are not kept"))
+}
+
+/// A job, as `--json` writes it.
+#[derive(Serialize)]
+struct Shown {
+    id: i64,
+    kind: &'static str,
+    track_id: i64,
+    space: String,
+    state: &'static str,
+    attempts: u32,
+    max_attempts: u32,
+    priority: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl Shown {
+    fn of(summary: &JobSummary) -> Self {
+        let JobSummary { job, state, priority, reason, .. } = summary;
+        Self {
+            id: job.id.0,
+            kind: job.kind.name(),
+            track_id: job.track_id.get(),
+            space: job.space.to_string(),
+            state: state.name(),
+            attempts: job.attempts.made,
+            max_attempts: job.attempts.allowed,
+            priority: *priority,
+            reason: reason.clone(),
+        }
+    }
+}
+
+/// Jobs with the names of their tracks, which tell a person more than numbers.
+async fn list(library: &Library, jobs: &[JobSummary]) -> anyhow::Result<()> {
+    let mut ids: Vec<_> = jobs.iter().map(|summary| summary.job.track_id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let tracks = library.store.tracks(ids).await?;
+    let name = |summary: &JobSummary| {
+        let track = tracks.iter().find(|track| track.id == summary.job.track_id);
+        track.map_or_else(|| format!("track {}", summary.job.track_id), |track| track.name())
+    };
+    let row = |summary: &JobSummary| {
+        let attempts = format!("{}/{}", summary.job.attempts.made, summary.job.attempts.allowed);
+        let reason = summary.reason.clone().unwrap_or_default();
+        vec![summary.job.id.0.to_string(), summary.state.name().to_owned(), name(summary), attempts, reason]
+    };
+    output::table(&["job", "state", "track", "tries", "reason"], &[0], jobs.iter().map(row))
+}

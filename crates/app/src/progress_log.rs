@@ -1,0 +1,62 @@
+//! How far a long run is, in a server's log: who starts one with another model wants to know when it will be done.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use soniquebay_domain::Progress;
+
+/// Between two lines.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// Runs of fewer tracks are over before anybody looks.
+const WORTH_A_LINE: u64 = 200;
+
+/// Writes a line now and then.
+pub(crate) struct ProgressLog {
+    told: Mutex<Instant>,
+}
+
+impl ProgressLog {
+    pub(crate) fn new() -> Self {
+        Self { told: Mutex::new(Instant::now()) }
+    }
+
+    pub(crate) fn hear(&self, progress: &Progress) {
+        let Progress { done, total, per_second, .. } = *progress;
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if total < WORTH_A_LINE || (done < total && told.elapsed() < EVERY) {
+            return;
+        }
+        *told = Instant::now();
+        match total - done {
+            0 => tracing::info!("{total} vectors are made, {per_second:.0} a second"),
+            left => {
+                let left = Duration::from_secs_f64((left as f64 / per_second.max(1e-3)).min(1e7));
+                tracing::info!("vectors: {done} of {total}, {per_second:.0} a second, {} left", spoken(left));
+            }
+        }
+    }
+}
+
+/// "40 s", "12 min", "3 h 5 min".
+fn spoken(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match (seconds / 3600, seconds / 60 % 60) {
+        (0, 0) => format!("{seconds} s"),
+        (0, minutes) => format!("{minutes} min"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::spoken;
+
+    #[test]
+    fn times_are_told_as_people_tell_them() {
+        let told = [4, 59, 60, 3599, 3600, 11_100].map(|seconds| spoken(Duration::from_secs(seconds)));
+        assert_eq!(told, ["4 s", "59 s", "1 min", "59 min", "1 h 0 min", "3 h 5 min"]);
+    }
+}
