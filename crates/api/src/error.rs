@@ -177,7 +177,7 @@ impl From<EmbedError> for ApiError {
             EmbedError::ModelMissing { .. } => Self::new(Code::ModelMissing, error.to_string()),
             EmbedError::Overloaded => Self::new(Code::Overloaded, error.to_string()),
             EmbedError::Unavailable(_) => Self::unavailable(&error, "The embedding service is not available now."),
-            EmbedError::Failed(_) => Self::internal(&error),
+            EmbedError::Failed(_) | EmbedError::Refused(_) => Self::internal(&error),
         }
     }
 }

@@ -405,6 +405,9 @@ pub enum EmbedError {
     /// This batch cannot be embedded; another may.
     #[error("the embedding failed: {0}")]
     Failed(String),
+    /// This text, which was alone, will never be embedded.
+    #[error("the text cannot be embedded: {0}")]
+    Refused(String),
 }
 
 /// Turns texts into unit vectors of one model.

@@ -6,6 +6,7 @@ mod installed;
 pub mod local;
 mod measure;
 pub mod model_files;
+pub mod remote;
 mod vectorizer;
 
 pub use cache::{CachingEmbedder, MemoryCache};

@@ -17,6 +17,7 @@ pub(crate) fn setback(job: &Job, error: &EmbedError) -> Setback {
         EmbedError::ModelMissing { .. } | EmbedError::Unavailable(_) | EmbedError::Overloaded => {
             Setback::Snooze { delay: SNOOZE, reason: error.to_string() }
         }
+        EmbedError::Refused(reason) => Setback::Discard { reason: reason.clone() },
         EmbedError::Failed(reason) if job.attempts.made + 1 >= job.attempts.allowed => {
             Setback::Discard { reason: format!("{reason} (tried {} times)", job.attempts.allowed) }
         }
@@ -71,5 +72,7 @@ mod tests {
         let failed = EmbedError::Failed("bad text".into());
         assert!(matches!(setback(&job(0), &failed), Setback::Retry { .. }));
         assert!(matches!(setback(&job(7), &failed), Setback::Discard { reason } if reason.contains("bad text")));
+        let refused = EmbedError::Refused("no direction".into());
+        assert_eq!(setback(&job(0), &refused), Setback::Discard { reason: "no direction".into() });
     }
 }

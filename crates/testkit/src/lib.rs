@@ -1,6 +1,9 @@
-//! What tests of several crates need: audio files, made on the spot, and servers of their own.
+//! What tests of several crates need: audio files made on the spot, and servers of their own, some of which fail on demand.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what a test needs and does not get fails it")]
 
 pub mod audio;
+mod gguf;
+pub mod llama_server;
+pub mod ollama;
 pub mod redis;
