@@ -79,15 +79,12 @@ impl Breaker {
         state.in_a_row += 1;
         let half = state.seen >= WINDOW && state.latest.count_ones() * 2 > WINDOW;
         let open = state.open.is_some() || state.in_a_row >= IN_A_ROW || half;
-        if open {
-            self.rest(&mut state, reason);
-        }
-        open
+        open && self.rest(&mut state, reason)
     }
 
-    /// Asking again at once is of no use: opens now.
-    pub(crate) fn open(&self, reason: &str) {
-        self.rest(&mut self.lock(), reason);
+    /// Asking again at once is of no use: opens now; whether it was not open already.
+    pub(crate) fn open(&self, reason: &str) -> bool {
+        self.rest(&mut self.lock(), reason)
     }
 
     pub(crate) fn state(&self) -> BreakerState {
@@ -103,17 +100,18 @@ impl Breaker {
         self.lock().opened
     }
 
-    fn rest(&self, state: &mut State, reason: &str) {
+    fn rest(&self, state: &mut State, reason: &str) -> bool {
         let now = Instant::now();
         let rest = match &state.open {
             None => self.first_rest,
             // Requests that were under way when it opened say nothing new.
-            Some(open) if open.until > now => return,
+            Some(open) if open.until > now => return false,
             Some(open) => open.rest.saturating_mul(2).min(self.longest_rest),
         };
         (state.latest, state.seen) = (0, 0);
         state.opened += 1;
         state.open = Some(Open { until: now + rest, rest, reason: reason.to_owned() });
+        true
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

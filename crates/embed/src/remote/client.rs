@@ -113,7 +113,11 @@ impl Client {
             Protocol::OpenAi => (openai::EMBED, openai::request(&model.name, texts)),
         };
         let bounds = Bounds { within, bytes: BYTES_AROUND + texts.len() * model.dims * BYTES_A_NUMBER };
-        let answer = self.http.post(path, &body, bounds).await?;
+        let answer = self.http.post(path, &body, bounds).await.inspect_err(|fault| {
+            if fault.kind == FaultKind::BadAnswer {
+                count(&self.tally.rejected_answers);
+            }
+        })?;
         if !answer.status.is_success() {
             return Err(Fault::of_answer(&answer, &model.name));
         }
@@ -132,14 +136,24 @@ impl Client {
         match fault.remedy() {
             // The server knows nothing against the others' texts.
             Remedy::LeaveOutText => return,
-            Remedy::AskAgain => {
-                self.breaker.failed(&fault.told);
-            }
-            Remedy::Repair => self.breaker.open(&fault.told),
+            Remedy::AskAgain => self.tell(self.breaker.failed(&fault.told), fault),
+            Remedy::Repair => self.tell(self.breaker.open(&fault.told), fault),
         }
         // It may have been started anew, with the model not loaded, or another one: it is prepared again.
         let mut state = self.state();
         (state.answered, state.seen) = (None, None);
+    }
+
+    /// Leaves the server alone for a while.
+    pub(crate) fn give_up(&self, fault: &Fault) {
+        self.tell(self.breaker.open(&fault.told), fault);
+    }
+
+    fn tell(&self, opened: bool, fault: &Fault) {
+        if opened {
+            let (server, model) = (&self.config.server, &self.config.model.name);
+            tracing::warn!(%server, model, reason = %fault, "the embedding server is left alone for a while");
+        }
     }
 
     /// Whether one text alone is to blame for a fault, and not the model for all texts: a first one is believed to be,

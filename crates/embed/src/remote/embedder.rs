@@ -5,8 +5,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use async_trait::async_trait;
 use soniquebay_domain::{EmbedError, Embedder, Purpose};
+use tokio::time::timeout;
 
 use super::batch::{MARKS, Text, first_request};
+use super::breaker::BreakerState;
 use super::client::Client;
 use super::config::{RemoteConfig, RemoteConfigError, RemoteLimits};
 use super::counters::{RemoteCounters, count};
@@ -144,7 +146,7 @@ impl Embedder for RemoteEmbedder {
     }
 
     /// Cheap: mostly what is known already, else one short look. A server that is there and still loads its model is
-    /// healthy: requests wait for it. One that is fetching its model is not.
+    /// healthy: requests wait for it. One that is fetching its model is not, nor is one that rested until it has made a vector.
     async fn health(&self) -> Result<(), EmbedError> {
         let client = &self.client;
         if let Some(reason) = client.breaker.resting() {
@@ -153,16 +155,22 @@ impl Embedder for RemoteEmbedder {
         if let Some(percent) = client.state().pulled {
             return Err(EmbedError::Unavailable(format!("the server is fetching the model: {percent} % are there")));
         }
+        if client.breaker.state() == BreakerState::HalfOpen {
+            let looking = || EmbedError::Unavailable("the embedding server is being tried again".to_owned());
+            let outcome = timeout(client.config.patience.look, client.ready()).await.map_err(|_| looking())?;
+            return outcome.map_err(|fault| EmbedError::Unavailable(fault.told));
+        }
         if client.is_preparing() || client.is_ready() && client.is_seen() {
             return Ok(());
         }
-        client.look().await.map_err(|fault| EmbedError::Unavailable(fault.told))?;
-        // Begins now, so that the first request waits less.
-        client.preparation();
-        Ok(())
+        // The model is not loaded for this: whoever has nothing to embed needs none.
+        client.look().await.map_err(|fault| EmbedError::Unavailable(fault.told))
     }
 
     async fn embed(&self, texts: Vec<String>, purpose: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
+        if texts.is_empty() {
+            return Ok(Vec::new());
+        }
         let _place = Place::take(&self.client)?;
         if let Some(reason) = self.client.breaker.resting() {
             return Err(EmbedError::Unavailable(reason));

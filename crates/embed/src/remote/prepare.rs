@@ -81,19 +81,17 @@ impl Client {
         let fault = loop {
             match self.prepare_once().await {
                 Ok(()) => return Ok(()),
-                Err(fault) if fault.remedy() == Remedy::AskAgain => match backoff.next(fault.retry_after) {
-                    Some(delay) => {
-                        count(&self.tally.retries);
-                        tokio::time::sleep(delay).await;
-                    }
-                    None => break fault,
-                },
+                // A server that failed too often meanwhile rests.
+                Err(fault) if fault.remedy() == Remedy::AskAgain && self.breaker.resting().is_none() => {
+                    let Some(delay) = backoff.next(fault.retry_after) else { break fault };
+                    count(&self.tally.retries);
+                    tokio::time::sleep(delay).await;
+                }
                 Err(fault) => break fault,
             }
         };
         // There is no use in beginning anew at once.
-        self.breaker.open(&fault.told);
-        tracing::warn!(server = %self.config.server, model = self.config.model.name, reason = %fault, "the embedding server cannot be used");
+        self.give_up(&fault);
         Err(fault)
     }
 

@@ -101,6 +101,8 @@ pub struct Counters {
     pub arrivals: Vec<Instant>,
     /// The texts of the latest request, as they were sent.
     pub latest: Vec<String>,
+    /// The `Authorization` of the latest request of any kind.
+    pub authorization: Option<String>,
 }
 
 /// What the connections share.

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use hyper::header::AUTHORIZATION;
 use hyper::{Method, Request, Response};
 use serde_json::{Value, json};
 
@@ -18,7 +19,11 @@ const VERSION: &str = "0.33.0";
 pub(super) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Answer>, Infallible> {
     let (head, body) = request.into_parts();
     let path = head.uri.path().to_owned();
-    shared.count(|counters| *counters.by_path.entry(path.clone()).or_default() += 1);
+    let authorization = head.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    shared.count(|counters| {
+        *counters.by_path.entry(path.clone()).or_default() += 1;
+        counters.authorization = authorization;
+    });
     // A client that leaves while it sends is answered by nobody.
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
