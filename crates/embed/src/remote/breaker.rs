@@ -1,9 +1,7 @@
 //! When a server fails again and again, it is left alone for a while.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::time::{Duration, Instant};
 
 /// So many failures in a row open it.
 const IN_A_ROW: u32 = 5;
@@ -57,10 +55,10 @@ impl Breaker {
     }
 
     /// Why nothing may be asked now, where that is so.
-    pub(crate) fn resting(&self) -> Option<String> {
+    pub(crate) fn resting(&self, now: Instant) -> Option<String> {
         let state = self.lock();
         let open = state.open.as_ref()?;
-        let left = open.until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
+        let left = open.until.checked_duration_since(now).filter(|left| !left.is_zero())?;
         Some(format!("{}; it is asked again in {:.0} s", open.reason, left.as_secs_f64().ceil()))
     }
 
@@ -73,24 +71,24 @@ impl Breaker {
     }
 
     /// A request failed in a way that may pass; whether that opened the breaker.
-    pub(crate) fn failed(&self, reason: &str) -> bool {
+    pub(crate) fn failed(&self, now: Instant, reason: &str) -> bool {
         let mut state = self.lock();
         state.count(true);
         state.in_a_row += 1;
         let half = state.seen >= WINDOW && state.latest.count_ones() * 2 > WINDOW;
         let open = state.open.is_some() || state.in_a_row >= IN_A_ROW || half;
-        open && self.rest(&mut state, reason)
+        open && self.rest(&mut state, now, reason)
     }
 
     /// Asking again at once is of no use: opens now; whether it was not open already.
-    pub(crate) fn open(&self, reason: &str) -> bool {
-        self.rest(&mut self.lock(), reason)
+    pub(crate) fn open(&self, now: Instant, reason: &str) -> bool {
+        self.rest(&mut self.lock(), now, reason)
     }
 
-    pub(crate) fn state(&self) -> BreakerState {
+    pub(crate) fn state(&self, now: Instant) -> BreakerState {
         match &self.lock().open {
             None => BreakerState::Closed,
-            Some(open) if open.until > Instant::now() => BreakerState::Open,
+            Some(open) if open.until > now => BreakerState::Open,
             Some(_) => BreakerState::HalfOpen,
         }
     }
@@ -100,8 +98,7 @@ impl Breaker {
         self.lock().opened
     }
 
-    fn rest(&self, state: &mut State, reason: &str) -> bool {
-        let now = Instant::now();
+    fn rest(&self, state: &mut State, now: Instant, reason: &str) -> bool {
         let rest = match &state.open {
             None => self.first_rest,
             // Requests that were under way when it opened say nothing new.
@@ -128,9 +125,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use tokio::time::advance;
+    use std::time::{Duration, Instant};
 
     use super::{Breaker, BreakerState};
 
@@ -138,46 +133,43 @@ mod tests {
         Breaker::new(Duration::from_secs(5), Duration::from_secs(60))
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn five_failures_in_a_row_open_it_and_rests_grow() {
-        let breaker = breaker();
+    #[test]
+    fn five_failures_in_a_row_open_it_and_rests_grow() {
+        let (breaker, mut now) = (breaker(), Instant::now());
         for _ in 0..4 {
-            assert!(!breaker.failed("gone"));
+            assert!(!breaker.failed(now, "gone"));
         }
         breaker.succeeded();
         for _ in 0..4 {
-            assert!(!breaker.failed("gone"), "a success starts the count anew");
+            assert!(!breaker.failed(now, "gone"), "a success starts the count anew");
         }
-        assert!(breaker.failed("gone") && breaker.state() == BreakerState::Open);
-        assert!(breaker.resting().unwrap().contains("gone; it is asked again in 5 s"));
+        assert!(breaker.failed(now, "gone"));
+        assert!(breaker.resting(now).unwrap().contains("gone; it is asked again in 5 s"));
         for rest in [5, 10, 20, 40, 60, 60] {
-            advance(Duration::from_millis(rest * 1000 - 1)).await;
-            assert_eq!(breaker.state(), BreakerState::Open, "rest of {rest} s");
-            breaker.failed("one that was under way");
-            advance(Duration::from_millis(1)).await;
-            assert_eq!((breaker.state(), breaker.resting()), (BreakerState::HalfOpen, None));
-            breaker.failed("gone");
+            now += Duration::from_millis(rest * 1000 - 1);
+            assert_eq!(breaker.state(now), BreakerState::Open, "rest of {rest} s");
+            assert!(!breaker.failed(now, "one that was under way"));
+            now += Duration::from_millis(1);
+            assert_eq!((breaker.state(now), breaker.resting(now)), (BreakerState::HalfOpen, None));
+            assert!(breaker.failed(now, "gone"));
         }
-        advance(Duration::from_secs(60)).await;
         breaker.succeeded();
-        assert_eq!(breaker.state(), BreakerState::Closed);
-        breaker.open("no such model");
-        assert!(breaker.resting().unwrap().contains("5 s"), "the first rest is short again");
+        assert_eq!(breaker.state(now), BreakerState::Closed);
+        assert!(breaker.open(now, "no such model"));
+        assert!(breaker.resting(now).unwrap().contains("5 s"), "the first rest is short again");
         assert_eq!(breaker.opened(), 8);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn more_than_half_of_twenty_open_it() {
-        let breaker = breaker();
-        let mut opened = 0;
+    #[test]
+    fn more_than_half_of_twenty_open_it() {
+        let (breaker, now) = (breaker(), Instant::now());
         for n in 0..20 {
             // Three failures, two successes: never five in a row.
             match n % 5 {
-                0..3 => opened += u32::from(breaker.failed("shaky")),
+                0..3 => assert!(!breaker.failed(now, "shaky"), "twenty are needed"),
                 _ => breaker.succeeded(),
             }
         }
-        assert_eq!(opened, 0, "twenty are needed");
-        assert!(breaker.failed("shaky"));
+        assert!(breaker.failed(now, "shaky"));
     }
 }

@@ -2,10 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::Instant;
 
 use super::ServerModel;
 use super::answer::Embeddings;
@@ -26,7 +25,7 @@ const BYTES_AROUND: usize = 64 * 1024;
 pub(crate) struct Client {
     pub(crate) config: RemoteConfig,
     pub(crate) http: Http,
-    pub(crate) breaker: Breaker,
+    breaker: Breaker,
     pub(crate) tally: Tally,
     slots: Semaphore,
     /// Texts a request now: fewer when the server proves slow.
@@ -62,20 +61,25 @@ impl Client {
         }
     }
 
+    /// Why the server is left alone now, where it is.
+    pub(crate) fn resting(&self) -> Option<String> {
+        self.breaker.resting(Instant::now())
+    }
+
     /// Waits until the server is ready and one of its slots is free.
     ///
     /// # Errors
     /// Why that will not be soon.
     pub(crate) async fn turn(self: &Arc<Self>) -> Result<SemaphorePermit<'_>, String> {
         loop {
-            if let Some(reason) = self.breaker.resting() {
+            if let Some(reason) = self.resting() {
                 return Err(reason);
             }
             // Before the slot is taken, not after: the preparation needs one too.
             self.ready().await.map_err(|fault| fault.told)?;
             let slot = self.slot().await?;
             // While this one waited in line, another may have found that the server is gone.
-            if self.is_ready() && self.breaker.resting().is_none() {
+            if self.is_ready() && self.resting().is_none() {
                 return Ok(slot);
             }
         }
@@ -136,8 +140,8 @@ impl Client {
         match fault.remedy() {
             // The server knows nothing against the others' texts.
             Remedy::LeaveOutText => return,
-            Remedy::AskAgain => self.tell(self.breaker.failed(&fault.told), fault),
-            Remedy::Repair => self.tell(self.breaker.open(&fault.told), fault),
+            Remedy::AskAgain => self.tell(self.breaker.failed(Instant::now(), &fault.told), fault),
+            Remedy::Repair => self.tell(self.breaker.open(Instant::now(), &fault.told), fault),
         }
         // It may have been started anew, with the model not loaded, or another one: it is prepared again.
         let mut state = self.state();
@@ -146,7 +150,7 @@ impl Client {
 
     /// Leaves the server alone for a while.
     pub(crate) fn give_up(&self, fault: &Fault) {
-        self.tell(self.breaker.open(&fault.told), fault);
+        self.tell(self.breaker.open(Instant::now(), &fault.told), fault);
     }
 
     fn tell(&self, opened: bool, fault: &Fault) {
@@ -247,7 +251,7 @@ impl Client {
     pub(crate) fn counters(&self) -> RemoteCounters {
         RemoteCounters {
             in_flight: self.config.limits.in_flight - self.slots.available_permits(),
-            breaker: self.breaker.state(),
+            breaker: self.breaker.state(Instant::now()),
             breaker_opened: self.breaker.opened(),
             ..self.tally.read()
         }

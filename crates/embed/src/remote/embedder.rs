@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use soniquebay_domain::{EmbedError, Embedder, Purpose};
@@ -54,7 +55,7 @@ impl RemoteEmbedder {
     /// # Errors
     /// [`EmbedError::Unavailable`], with what to do about it.
     pub async fn prepare(&self) -> Result<(), EmbedError> {
-        if let Some(reason) = self.client.breaker.resting() {
+        if let Some(reason) = self.client.resting() {
             return Err(EmbedError::Unavailable(reason));
         }
         self.client.ready().await.map_err(|fault| EmbedError::Unavailable(fault.told))
@@ -63,7 +64,7 @@ impl RemoteEmbedder {
     async fn vectors(&self, texts: &[Text]) -> Result<Vec<Vec<f32>>, EmbedError> {
         let client = &self.client;
         let patience = &client.config.patience;
-        let mut backoff = Backoff::new(patience);
+        let mut backoff = Backoff::new(patience, Instant::now());
         let mut vectors = Vec::with_capacity(texts.len());
         while vectors.len() < texts.len() {
             let left = &texts[vectors.len()..];
@@ -80,7 +81,7 @@ impl RemoteEmbedder {
                     client.tally.texts.fetch_add(batch.len() as u64, Relaxed);
                     client.grow();
                     vectors.extend(embeddings.vectors);
-                    backoff.reset();
+                    backoff.reset(Instant::now());
                     continue;
                 }
                 Err(fault) => fault,
@@ -90,7 +91,8 @@ impl RemoteEmbedder {
                     if matches!(fault.kind, FaultKind::Timeout | FaultKind::Busy) {
                         client.shrink();
                     }
-                    let delay = backoff.next(fault.retry_after).ok_or(EmbedError::Unavailable(fault.told))?;
+                    let delay =
+                        backoff.next(Instant::now(), fault.retry_after).ok_or(EmbedError::Unavailable(fault.told))?;
                     count(&client.tally.retries);
                     tokio::time::sleep(delay).await;
                 }
@@ -149,13 +151,13 @@ impl Embedder for RemoteEmbedder {
     /// healthy: requests wait for it. One that is fetching its model is not, nor is one that rested until it has made a vector.
     async fn health(&self) -> Result<(), EmbedError> {
         let client = &self.client;
-        if let Some(reason) = client.breaker.resting() {
+        if let Some(reason) = client.resting() {
             return Err(EmbedError::Unavailable(reason));
         }
         if let Some(percent) = client.state().pulled {
             return Err(EmbedError::Unavailable(format!("the server is fetching the model: {percent} % are there")));
         }
-        if client.breaker.state() == BreakerState::HalfOpen {
+        if client.counters().breaker == BreakerState::HalfOpen {
             let looking = || EmbedError::Unavailable("the embedding server is being tried again".to_owned());
             let outcome = timeout(client.config.patience.look, client.ready()).await.map_err(|_| looking())?;
             return outcome.map_err(|fault| EmbedError::Unavailable(fault.told));
@@ -172,7 +174,7 @@ impl Embedder for RemoteEmbedder {
             return Ok(Vec::new());
         }
         let _place = Place::take(&self.client)?;
-        if let Some(reason) = self.client.breaker.resting() {
+        if let Some(reason) = self.client.resting() {
             return Err(EmbedError::Unavailable(reason));
         }
         // What the server says of the model decides how texts are cut.

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -77,13 +78,13 @@ impl Client {
 
     async fn prepare(&self) -> Result<(), Fault> {
         count(&self.tally.preparations);
-        let mut backoff = Backoff::new(&self.config.patience);
+        let mut backoff = Backoff::new(&self.config.patience, Instant::now());
         let fault = loop {
             match self.prepare_once().await {
                 Ok(()) => return Ok(()),
                 // A server that failed too often meanwhile rests.
-                Err(fault) if fault.remedy() == Remedy::AskAgain && self.breaker.resting().is_none() => {
-                    let Some(delay) = backoff.next(fault.retry_after) else { break fault };
+                Err(fault) if fault.remedy() == Remedy::AskAgain && self.resting().is_none() => {
+                    let Some(delay) = backoff.next(Instant::now(), fault.retry_after) else { break fault };
                     count(&self.tally.retries);
                     tokio::time::sleep(delay).await;
                 }
@@ -99,7 +100,7 @@ impl Client {
         let slot = self.slot().await.map_err(|reason| Fault::new(FaultKind::Connection, reason))?;
         if self.config.protocol == Protocol::Ollama {
             let server = self.inspect().await.inspect_err(|fault| self.note(fault))?;
-            self.meet(server);
+            self.meet(&server);
         }
         // The first request loads the model.
         let prepared = self.probe(self.config.patience.warm_up).await;
@@ -137,7 +138,7 @@ impl Client {
     }
 
     /// Remembers who answers; says it when that is another model than before.
-    fn meet(&self, server: ServerModel) {
+    fn meet(&self, server: &ServerModel) {
         let before = self.state().server.replace(server.clone());
         if let Some(before) = before.filter(|before| before.digest != server.digest) {
             self.tally.model_changes.fetch_add(1, Relaxed);
