@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::ServerModel;
 use super::answer::Embeddings;
-use super::breaker::Breaker;
+use super::breaker::{Breaker, BreakerState};
 use super::config::{Protocol, RemoteConfig};
 use super::counters::{RemoteCounters, Tally, count};
 use super::fault::{Fault, FaultKind, Remedy};
@@ -64,6 +64,10 @@ impl Client {
     /// Why the server is left alone now, where it is.
     pub(crate) fn resting(&self) -> Option<String> {
         self.breaker.resting(Instant::now())
+    }
+
+    pub(crate) fn breaker_state(&self) -> BreakerState {
+        self.breaker.state(Instant::now())
     }
 
     /// Waits until the server is ready and one of its slots is free.
@@ -251,7 +255,7 @@ impl Client {
     pub(crate) fn counters(&self) -> RemoteCounters {
         RemoteCounters {
             in_flight: self.config.limits.in_flight - self.slots.available_permits(),
-            breaker: self.breaker.state(Instant::now()),
+            breaker: self.breaker_state(),
             breaker_opened: self.breaker.opened(),
             ..self.tally.read()
         }

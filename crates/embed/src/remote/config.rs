@@ -17,6 +17,9 @@ pub enum Protocol {
     OpenAi,
 }
 
+/// A model that is unloaded sooner is loaded for nearly every request.
+const SHORTEST_KEPT: Duration = Duration::from_secs(60);
+
 /// One model on one server.
 #[derive(Clone, Debug)]
 pub struct RemoteConfig {
@@ -28,7 +31,7 @@ pub struct RemoteConfig {
     pub model: RemoteModel,
     /// Sent as `Authorization: Bearer`, where there is one.
     pub api_key: Option<ApiKey>,
-    /// How long Ollama is to keep the model loaded after a request; `None` for ever.
+    /// How long Ollama is to keep the model loaded after a request, a minute at least; `None` for ever.
     pub keep_alive: Option<Duration>,
     /// Whether a model that Ollama does not have is fetched by it.
     pub pull: bool,
@@ -60,6 +63,9 @@ impl RemoteConfig {
         let limits = &self.limits;
         if [limits.texts, limits.characters, limits.in_flight].contains(&0) || self.patience.tries == 0 {
             return Err(RemoteConfigError::Nothing);
+        }
+        if self.keep_alive.is_some_and(|kept| kept < SHORTEST_KEPT) {
+            return Err(RemoteConfigError::KeepAlive);
         }
         Ok(())
     }
@@ -185,6 +191,9 @@ pub enum RemoteConfigError {
     /// Limits that let nothing pass.
     #[error("texts, characters and requests in flight, and tries, are each at least 1")]
     Nothing,
+    /// A model that is never loaded when it is needed.
+    #[error("keep the model loaded for a minute at least: shorter, it is loaded for nearly every request")]
+    KeepAlive,
 }
 
 #[cfg(test)]
@@ -213,5 +222,10 @@ mod tests {
         let mut none = config(RemoteModel::new("m", 4));
         none.limits.texts = 0;
         assert_eq!(none.check(), Err(RemoteConfigError::Nothing));
+        let mut fleeting = config(RemoteModel::new("m", 4));
+        fleeting.keep_alive = Some(std::time::Duration::ZERO);
+        assert_eq!(fleeting.check(), Err(RemoteConfigError::KeepAlive));
+        fleeting.keep_alive = None;
+        assert_eq!(fleeting.check(), Ok(()));
     }
 }

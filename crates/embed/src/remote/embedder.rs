@@ -91,8 +91,9 @@ impl RemoteEmbedder {
                     if matches!(fault.kind, FaultKind::Timeout | FaultKind::Busy) {
                         client.shrink();
                     }
-                    let delay =
-                        backoff.next(Instant::now(), fault.retry_after).ok_or(EmbedError::Unavailable(fault.told))?;
+                    let Some(delay) = backoff.next(Instant::now(), fault.retry_after) else {
+                        return Err(given_up(fault, &backoff));
+                    };
                     count(&client.tally.retries);
                     tokio::time::sleep(delay).await;
                 }
@@ -157,7 +158,7 @@ impl Embedder for RemoteEmbedder {
         if let Some(percent) = client.state().pulled {
             return Err(EmbedError::Unavailable(format!("the server is fetching the model: {percent} % are there")));
         }
-        if client.counters().breaker == BreakerState::HalfOpen {
+        if client.breaker_state() == BreakerState::HalfOpen {
             let looking = || EmbedError::Unavailable("the embedding server is being tried again".to_owned());
             let outcome = timeout(client.config.patience.look, client.ready()).await.map_err(|_| looking())?;
             return outcome.map_err(|fault| EmbedError::Unavailable(fault.told));
@@ -192,6 +193,17 @@ impl Embedder for RemoteEmbedder {
 impl Drop for RemoteEmbedder {
     fn drop(&mut self) {
         self.client.stop();
+    }
+}
+
+/// What it means that trying again was of no use. Before each try the server was prepared, with a text that it embedded:
+/// where all tries went wrong, it fails on these texts and not on others. That may yet be bad luck; so no text is refused
+/// for it, and each costs attempts.
+fn given_up(fault: Fault, backoff: &Backoff<'_>) -> EmbedError {
+    match fault.kind {
+        FaultKind::Busy => EmbedError::Unavailable(fault.told),
+        _ if backoff.is_spent() => EmbedError::Failed(format!("{}, each time with these texts", fault.told)),
+        _ => EmbedError::Unavailable(fault.told),
     }
 }
 

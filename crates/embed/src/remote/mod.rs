@@ -10,8 +10,8 @@
 //! | error | the fault is |
 //! |---|---|
 //! | `Unavailable` | the server's: the same texts may go well later, and nothing is known against any of them |
-//! | `Failed` | one of these several texts': ask for fewer, to learn which. Batches are not halved here: the caller knows better what a text is |
-//! | `Refused` | this text's: asking again is of no use |
+//! | `Failed` | most likely that of one of these texts: ask for fewer, to learn which. Batches are not halved here, as the caller knows what a text is |
+//! | `Refused` | this text's, which was alone: asking again is of no use |
 //! | `Overloaded` | nobody's: too many callers wait already |
 
 mod address;

@@ -22,6 +22,11 @@ impl<'a> Backoff<'a> {
         (self.tries, self.started) = (0, now);
     }
 
+    /// Whether it was tried again, as often as may be.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.tries >= self.patience.tries.max(2)
+    }
+
     /// How long to wait after a failure; `None` where tries or time are spent. `asked` is what the server asked for.
     pub(crate) fn next(&mut self, now: Instant, asked: Option<Duration>) -> Option<Duration> {
         self.tries += 1;
@@ -53,7 +58,9 @@ mod tests {
                 *longest = delay.max(*longest);
                 early += u32::from(n == 0 && delay < patience.first_delay / 2);
             }
+            assert!(!backoff.is_spent());
             assert_eq!(backoff.next(now, None), None, "five tries have four waits");
+            assert!(backoff.is_spent());
         }
         assert!(longest.is_sorted(), "{longest:?}");
         assert!((300..700).contains(&early), "{early} of 1,000 waits are in the lower half: no full jitter");

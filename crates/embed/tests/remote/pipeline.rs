@@ -25,10 +25,14 @@ struct Outcome {
     requests: u64,
 }
 
-/// 32 tracks of which one has no vector, worked on in batches of `batch`, each one request.
-async fn one_bad_among_32(position: usize, batch: usize) -> Outcome {
+const NAN: (u16, &str) = (400, "embedding contains NaN or Inf values");
+
+const CRASH: (u16, &str) = (400, "do embedding request: Post \"http://127.0.0.1:33417/embedding\": EOF");
+
+/// 32 tracks of which one fails with `error`, worked on in batches of `batch`, each one request.
+async fn one_bad_among_32(position: usize, batch: usize, error: (u16, &'static str)) -> Outcome {
     let facade = Facade::start(Settings::new("all-minilm", 384)).unwrap();
-    facade.poison(BAD);
+    facade.poison(BAD, error.0, error.1);
     let model = RemoteModel::known("all-minilm").unwrap();
     let mut config = RemoteConfig::new(Protocol::Ollama, facade.url().parse().unwrap(), model);
     config.limits = RemoteLimits { texts: batch, ..config.limits };
@@ -72,13 +76,21 @@ async fn one_bad_among_32(position: usize, batch: usize) -> Outcome {
 #[tokio::test]
 async fn one_bad_text_of_a_batch_is_found_and_discarded() {
     for position in [0, 13, 31] {
-        let outcome = one_bad_among_32(position, 32).await;
+        let outcome = one_bad_among_32(position, 32, NAN).await;
         assert_eq!((outcome.vectors, outcome.discarded, outcome.left), (31, 1, 0), "bad one at {position}");
         assert!(outcome.reason.unwrap().contains("NaN"));
         assert!(outcome.requests <= 2 * 5 + 1, "bad one at {position}: {} requests", outcome.requests);
     }
     // As requests are by default: the batch with the bad one, and the other one.
-    let outcome = one_bad_among_32(13, RemoteLimits::default().texts).await;
+    let outcome = one_bad_among_32(13, RemoteLimits::default().texts, NAN).await;
     assert_eq!((outcome.vectors, outcome.discarded, outcome.left), (31, 1, 0));
     assert!(outcome.requests <= 2 * 4 + 1 + 1, "{} requests", outcome.requests);
+}
+
+/// A text on which the engine crashes looks like a server that is away, and must not hold the others back for ever.
+#[tokio::test]
+async fn a_text_that_crashes_the_engine_does_not_hold_the_others_back() {
+    let outcome = one_bad_among_32(13, 16, CRASH).await;
+    assert_eq!((outcome.vectors, outcome.discarded, outcome.left), (31, 0, 1), "it is tried later, and costs attempts");
+    assert!(outcome.reason.unwrap().contains("EOF"));
 }

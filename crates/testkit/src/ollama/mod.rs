@@ -118,7 +118,8 @@ struct Shared {
 
 struct State {
     faults: VecDeque<Fault>,
-    poison: Option<String>,
+    /// A word, and status and text of the error that it causes.
+    poison: Option<(String, u16, &'static str)>,
     digest: String,
     installed: bool,
 }
@@ -188,9 +189,9 @@ impl Facade {
         self.shared.state().faults.len()
     }
 
-    /// From now on each request with a text that holds `word` fails as a model does that computes NaN.
-    pub fn poison(&self, word: &str) {
-        self.shared.state().poison = Some(word.to_owned());
+    /// From now on each request with a text that holds `word` fails with this error.
+    pub fn poison(&self, word: &str, status: u16, said: &'static str) {
+        self.shared.state().poison = Some((word.to_owned(), status, said));
     }
 
     /// The model is another one from now on.

@@ -165,8 +165,10 @@ async fn embed(
         if !settings.a_text.is_zero() {
             tokio::time::sleep(settings.a_text).await;
         }
-        if shared.state().poison.as_ref().is_some_and(|word| text.contains(word)) {
-            return Err((400, "embedding contains NaN or Inf values".to_owned()));
+        if let Some((word, status, said)) = &shared.state().poison
+            && text.contains(word)
+        {
+            return Err((*status, (*said).to_owned()));
         }
         let words: Vec<&str> = text.split_whitespace().collect();
         let read = words.len().min(settings.context - 2);
