@@ -1,4 +1,4 @@
-//! The mean text vector of made-up tracks, which is taken off every text: one file for each template.
+//! The mean vector of made-up tracks' texts, which is taken off every text: one file for each template.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -78,11 +78,11 @@ fn means(repository: &Repository, model: &Path) -> anyhow::Result<Vec<Mean>> {
     let tracks = neutral_tracks(repository)?;
     let model = LocalModel::load(model)
         .with_context(|| format!("the model in {} cannot be loaded; `./check` fetches it", model.display()))?;
-    [Template::Phrase, Template::Fields]
+    Template::ALL
         .into_iter()
         .map(|template| {
             let texts: Vec<String> =
-                tracks.iter().map(|track| template.describe(track)).filter(|text| !text.is_empty()).collect();
+                tracks.iter().flat_map(|track| template.describe(track)).flat_map(|part| part.texts).collect();
             let file = format!("crates/embed/data/mean-{}-1.f32", template.name());
             Ok(Mean { file, values: mean(&encode(&model, &texts)?) })
         })

@@ -2,7 +2,7 @@ use std::fmt;
 
 /// The space that a vector lies in: vectors of different spaces are never compared. The metric is always cosine.
 ///
-/// Written `model/dims/revision`, for example `all-MiniLM-L6-v2/396/phrase-1`, or `external/396` for vectors that a
+/// Written `model/dims/revision`, for example `all-MiniLM-L6-v2/396/parts-1`, or `external/396` for vectors that a
 /// client made. The revision names all that decides what a vector means beside the model: template, centring, mapping, weights.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Space {
@@ -15,7 +15,7 @@ pub struct Space {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpaceError {
     /// Not `model/dims` or `model/dims/revision`.
-    #[error("{0:?} is not a space: write model/dims/revision, for example all-MiniLM-L6-v2/396/phrase-1")]
+    #[error("{0:?} is not a space: write model/dims/revision, for example all-MiniLM-L6-v2/396/parts-1")]
     Malformed(String),
     /// More dimensions than are served, or none.
     #[error("{0} dimensions: a space has 1 to {max}", max = Space::MAX_DIMS)]
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn names_are_read_back() {
-        for name in ["all-MiniLM-L6-v2/396/phrase-1", "external/396"] {
+        for name in ["all-MiniLM-L6-v2/396/parts-1", "external/396"] {
             assert_eq!(Space::parse(name).unwrap().to_string(), name);
         }
     }

@@ -10,7 +10,7 @@ pub mod remote;
 mod vectorizer;
 
 pub use cache::{CachingEmbedder, MemoryCache};
-pub use describe::Template;
+pub use describe::{Part, Template};
 pub use installed::InstalledModel;
 pub use measure::{NAMES, NUMBERS, measure};
 pub use vectorizer::{SpaceSettings, TextAndNumbers};

@@ -60,7 +60,7 @@ fn a_folder_becomes_similar_tracks_over_http_and_on_the_command_line() {
     // The vectors are as DESIGN says: 384 of words, 12 numbers, of length 1.
     let vector = server.get("/api/track-vectors/1").1;
     let numbers: Vec<f64> = vector["embedding"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
-    assert_eq!((numbers.len(), vector["space"].as_str()), (396, Some("all-MiniLM-L6-v2/396/phrase-1")));
+    assert_eq!((numbers.len(), vector["space"].as_str()), (396, Some("all-MiniLM-L6-v2/396/parts-1")));
     assert!((numbers.iter().map(|v| v * v).sum::<f64>() - 1.0).abs() < 1e-5);
     assert!(numbers[384..].iter().any(|v| *v != 0.0), "the numeric block is not always zero: the year is known");
     assert_eq!(server.terminate(), Some(0));

@@ -94,8 +94,13 @@ impl TfIdf {
     }
 }
 
+/// The text of the fields template, which is one; empty where nothing is known.
+pub(super) fn fields_text(track: &TrackFields) -> String {
+    Template::Fields.describe(track).into_iter().flat_map(|part| part.texts).collect()
+}
+
 fn words(track: &TrackFields) -> impl Iterator<Item = String> {
-    let text = fold(&Template::Fields.describe(track));
+    let text = fold(&fields_text(track));
     let words: Vec<String> =
         text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect();
     words.into_iter()

@@ -10,12 +10,13 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use soniquebay_domain::{Embedder, Features, TrackFields, Vectorizer, dot, fold};
-use soniquebay_embed::{InstalledModel, Template, TextAndNumbers};
+use soniquebay_embed::{Template, TextAndNumbers};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Cli, EvalArgs};
 use crate::data_folder::DataFolder;
 use crate::exit::End;
+use crate::models::Models;
 use crate::output;
 use crate::vectorize::bar;
 
@@ -33,7 +34,8 @@ struct Column {
 }
 
 pub(crate) async fn run(cli: &Cli, args: &EvalArgs, stop: &CancellationToken) -> anyhow::Result<()> {
-    let settings = cli.space_settings()?;
+    let models = Models::new(DataFolder::open(cli.data.as_deref())?.model(), &cli.embedding, None);
+    let (model, settings) = models.measured()?;
     let file = args.file.clone();
     let input = tokio::task::spawn_blocking(move || input::read(&file)).await??;
     let judge = Judge::new(input.tracks.iter().map(|track| track.artist.as_deref().map(fold)), &input.labels);
@@ -48,14 +50,15 @@ pub(crate) async fn run(cli: &Cli, args: &EvalArgs, stop: &CancellationToken) ->
         args.file.display()
     );
 
-    let model = InstalledModel::new(DataFolder::open(cli.data.as_deref())?.model());
     model.health().await.map_err(model_error)?;
-    let embedder = Arc::new(Remembering::new(Arc::new(model)));
+    let embedder = Arc::new(Remembering::new(model));
     let vectorizer = TextAndNumbers::new(embedder.clone(), settings).context("these settings name no space")?;
     let tags_only = input.tracks.iter().map(without_audio_numbers).collect::<Vec<_>>();
     let columns = [input.tracks, tags_only];
-    let told =
-        columns.iter().flatten().flat_map(|track| [Template::Fields, settings.template].map(|t| t.describe(track)));
+    let told = columns.iter().flatten().flat_map(|track| {
+        let parts = [Template::Fields, settings.template].map(|template| template.describe(track));
+        parts.into_iter().flatten().flat_map(|part| part.texts)
+    });
     embedder.learn(told.collect(), stop).await?;
     let [all, tags_only] = columns;
     let all = column(&*embedder, &vectorizer, all).await?;
@@ -85,7 +88,7 @@ async fn column(
     vectorizer: &dyn Vectorizer,
     tracks: Vec<TrackFields>,
 ) -> anyhow::Result<Column> {
-    let texts = tracks.iter().map(|track| Template::Fields.describe(track)).collect();
+    let texts = tracks.iter().map(baselines::fields_text).collect();
     let written = embedder.embed(texts, soniquebay_domain::Purpose::Document).await.map_err(model_error)?;
     let current = vectorizer.vectorize(tracks.clone()).await.map_err(model_error)?;
     Ok(Column { tracks, written, current: current.iter().map(soniquebay_domain::Vector::to_unit).collect() })
