@@ -71,7 +71,7 @@ pub(crate) enum Command {
     /// Show or drop spaces: the vectors of one model and template.
     #[command(subcommand)]
     Spaces(SpacesCommand),
-    /// Measure recommendations on labelled tracks: precision at k, with baselines beside it.
+    /// Measure recommendations on labelled tracks, or typed search on known queries, with baselines beside it.
     Eval(EvalArgs),
     /// Fetch and check the model.
     #[command(subcommand)]
@@ -232,9 +232,18 @@ impl std::str::FromStr for Interval {
 
 #[derive(Debug, Args)]
 pub(crate) struct EvalArgs {
-    /// Tracks as JSONL, each with a hidden `label` that neighbours should share.
-    #[arg(value_name = "FILE.jsonl")]
-    pub(crate) file: PathBuf,
+    /// Tracks as JSONL, each with a hidden `label` that neighbours should share; with --search, tracks as `import` reads them.
+    /// [default with --search: the catalogue that ships]
+    #[arg(value_name = "FILE.jsonl", required_unless_present = "search")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// Measure typed search instead: what comes up for queries whose right answers are known.
+    #[arg(long, conflicts_with = "k")]
+    pub(crate) search: bool,
+
+    /// The queries as JSONL. [default: those that ship, which are about the catalogue that ships]
+    #[arg(long, value_name = "FILE.jsonl", requires = "search")]
+    pub(crate) queries: Option<PathBuf>,
 
     /// How many neighbours to look at.
     #[arg(long, value_name = "K", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use soniquebay_domain::{EmbedError, Space, SystemClock, VectorIndex, VectorStore, Vectorizer};
+use soniquebay_embed::model_files::ModelFiles;
 use soniquebay_pipeline::{Worker, WorkerLimits};
 use soniquebay_search::{MemoryIndex, Recommender, Serving};
 use soniquebay_store::sqlite::SqliteStore;
@@ -28,8 +29,18 @@ impl Library {
     }
 
     pub(crate) async fn open_in(folder: DataFolder, embedding: &EmbeddingArgs) -> anyhow::Result<Self> {
+        let files = folder.model();
+        Self::open_with(folder, files, embedding).await
+    }
+
+    /// A library in one folder, with the model of another.
+    pub(crate) async fn open_with(
+        folder: DataFolder,
+        files: ModelFiles,
+        embedding: &EmbeddingArgs,
+    ) -> anyhow::Result<Self> {
         let store = SqliteStore::open(&folder.database(), Arc::new(SystemClock)).await?;
-        let models = Models::new(folder.model(), embedding, Some(store.clone()));
+        let models = Models::new(files, embedding, Some(store.clone()));
         let wanted = models.wanted()?;
         let library = Self { folder, store, models, wanted, serving: embedding.serving_space.clone() };
         if library.store.wanted_space().await?.is_none() {

@@ -16,7 +16,7 @@ use crate::output;
 use super::{import, model, scan, serve};
 
 /// Well-known tracks: facts, written for this project.
-const CATALOGUE: &str = include_str!("../../../../data/demo-tracks.jsonl");
+pub(super) const CATALOGUE: &str = include_str!("../../../../data/demo-tracks.jsonl");
 
 /// Tracks whose neighbours are shown where the demo catalogue is loaded.
 const SHOWN: [&str; 3] = ["Daft Punk - One More Time", "Miles Davis - So What", "Metallica - Master of Puppets"];

@@ -30,8 +30,30 @@ pub(super) fn read(file: &Path) -> anyhow::Result<Labelled> {
     read_lines(reader).with_context(|| name.to_string())
 }
 
-fn read_lines(mut reader: impl BufRead) -> anyhow::Result<Labelled> {
+fn read_lines(reader: impl BufRead) -> anyhow::Result<Labelled> {
     let mut labelled = Labelled::default();
+    each_object(reader, |fields| {
+        let (track, label) = read_track(fields)?;
+        ensure!(
+            labelled.tracks.len() < MOST_TRACKS,
+            "more than {MOST_TRACKS} tracks: each is compared with all others, so give a random sample of whole artists"
+        );
+        labelled.tracks.push(track);
+        labelled.labels.push(label);
+        Ok(())
+    })?;
+    ensure!(!labelled.tracks.is_empty(), "there are no tracks in it");
+    Ok(labelled)
+}
+
+/// Hands over the JSON object of each line; blank lines are passed over.
+///
+/// # Errors
+/// At the first line that holds none, or that `read` refuses; its number is told.
+pub(super) fn each_object(
+    mut reader: impl BufRead,
+    mut read: impl FnMut(Map<String, Value>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let mut bytes = Vec::new();
     for number in 1u64.. {
         bytes.clear();
@@ -39,21 +61,13 @@ fn read_lines(mut reader: impl BufRead) -> anyhow::Result<Labelled> {
         if reader.by_ref().take(limit).read_until(b'\n', &mut bytes)? == 0 {
             break;
         }
-        let Some((track, label)) = read_line(&bytes, number == 1).with_context(|| format!("line {number}"))? else {
-            continue;
-        };
-        ensure!(
-            labelled.tracks.len() < MOST_TRACKS,
-            "more than {MOST_TRACKS} tracks: each is compared with all others, so give a random sample of whole artists"
-        );
-        labelled.tracks.push(track);
-        labelled.labels.push(label);
+        let object = object(&bytes, number == 1).and_then(|object| object.map_or(Ok(()), &mut read));
+        object.with_context(|| format!("line {number}"))?;
     }
-    ensure!(!labelled.tracks.is_empty(), "there are no tracks in it");
-    Ok(labelled)
+    Ok(())
 }
 
-fn read_line(bytes: &[u8], is_first: bool) -> anyhow::Result<Option<(TrackFields, String)>> {
+fn object(bytes: &[u8], is_first: bool) -> anyhow::Result<Option<Map<String, Value>>> {
     let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     ensure!(line.len() <= LINE_BYTES, "longer than {LINE_BYTES} bytes");
     let text = std::str::from_utf8(line).context("is no UTF-8")?;
@@ -62,7 +76,7 @@ fn read_line(bytes: &[u8], is_first: bool) -> anyhow::Result<Option<(TrackFields
         return Ok(None);
     }
     match serde_json::from_str(text) {
-        Ok(Value::Object(fields)) => read_track(fields).map(Some),
+        Ok(Value::Object(fields)) => Ok(Some(fields)),
         Ok(_) => bail!("is no JSON object"),
         // The parser sees one line at a time, so that its own line number is always 1.
         Err(error) => bail!("is no JSON: {}", error.to_string().replace("at line 1 column", "at column")),

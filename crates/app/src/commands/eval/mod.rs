@@ -1,11 +1,16 @@
-//! `soniquebay eval`: precision at k on labelled tracks, with what is simpler beside it. What it means: docs/quality.md.
+//! `soniquebay eval`: precision at k on labelled tracks, and with `--search` what typed queries find, each with what is simpler
+//! beside it. What it means: docs/quality.md.
 
 mod baselines;
 mod embedding;
 mod input;
 mod metric;
+mod queries;
 mod report;
+mod typed;
+mod typed_report;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -34,20 +39,28 @@ struct Column {
 }
 
 pub(crate) async fn run(cli: &Cli, args: &EvalArgs, stop: &CancellationToken) -> anyhow::Result<()> {
+    match &args.file {
+        Some(file) if !args.search => neighbours(cli, args, file, stop).await,
+        library => typed::run(cli, args, library.as_deref(), stop).await,
+    }
+}
+
+/// Precision at k of a file of labelled tracks.
+async fn neighbours(cli: &Cli, args: &EvalArgs, path: &Path, stop: &CancellationToken) -> anyhow::Result<()> {
     let models = Models::new(DataFolder::open(cli.data.as_deref())?.model(), &cli.embedding, None);
     let (model, settings) = models.measured()?;
-    let file = args.file.clone();
+    let file = path.to_owned();
     let input = tokio::task::spawn_blocking(move || input::read(&file)).await??;
     let judge = Judge::new(input.tracks.iter().map(|track| track.artist.as_deref().map(fold)), &input.labels);
     anyhow::ensure!(
         judge.artists() > 1,
         "{}: all tracks are by one artist, and only other artists' tracks count as neighbours",
-        args.file.display()
+        path.display()
     );
     anyhow::ensure!(
         judge.labels() > 1,
         "{}: all tracks bear one label, so that every neighbour is a good one",
-        args.file.display()
+        path.display()
     );
 
     model.health().await.map_err(model_error)?;
@@ -66,7 +79,7 @@ pub(crate) async fn run(cli: &Cli, args: &EvalArgs, stop: &CancellationToken) ->
 
     let space = vectorizer.space().to_string();
     drop((embedder, vectorizer));
-    let (k, file, stopped) = (usize::from(args.k), args.file.display().to_string(), stop.clone());
+    let (k, file, stopped) = (usize::from(args.k), path.display().to_string(), stop.clone());
     let report = tokio::task::spawn_blocking(move || {
         let rows = rows(&judge, k, &all, &tags_only, &stopped);
         Report::new(file, &judge, k, space, &rows)
