@@ -46,7 +46,14 @@ pub(crate) fn fuse(by_text: &[TrackId], by_meaning: &[TrackId], named: &HashMap<
         let of = |f: &Fused| (named.get(&f.id).copied().unwrap_or(Naming::None), text_place.get(&f.id).copied());
         let ((naming_a, place_a), (naming_b, place_b)) = (of(a), of(b));
         let by_place = if naming_a == Naming::None { Ordering::Equal } else { place_a.cmp(&place_b) };
-        naming_a.cmp(&naming_b).then(by_place).then(b.score.total_cmp(&a.score)).then(a.id.cmp(&b.id))
+        // Of two that are first in one ranking each, the one that the words are in.
+        let only_meant = |f: &Fused| f.matched == Matched::Meaning;
+        naming_a
+            .cmp(&naming_b)
+            .then(by_place)
+            .then(b.score.total_cmp(&a.score))
+            .then(only_meant(a).cmp(&only_meant(b)))
+            .then(a.id.cmp(&b.id))
     });
     fused
 }

@@ -12,7 +12,9 @@ mod recommend;
 mod scan;
 mod segment;
 mod serving;
+mod typed;
 mod why;
+mod words;
 
 pub use memory::MemoryIndex;
 pub use recommend::{Answer, Found, Recommender, SearchError, Seed, SimilarOptions};

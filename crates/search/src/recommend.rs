@@ -1,14 +1,13 @@
-//! More like this, near this vector, and typed search.
+//! More like this, and near this vector.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use soniquebay_domain::{
-    Catalog, EmbedError, Facts, Filter, Hit, Space, StoreError, Track, TrackId, TrackState, Vector, VectorIndex,
-    VectorStore, Vectorizer, fold,
+    Catalog, EmbedError, Filter, Hit, Space, StoreError, Track, TrackId, TrackState, Vector, VectorIndex, VectorStore,
+    Vectorizer, fold,
 };
 
-use crate::fusion::{Naming, fuse, naming};
 use crate::serving::Serving;
 use crate::why::{self, Why};
 
@@ -115,10 +114,6 @@ pub struct Recommender {
     pub serving: Serving,
 }
 
-/// Text hits asked for at first, and at most when filters throw many of them out.
-const TEXT_HITS: usize = 100;
-const MOST_TEXT_HITS: usize = 6400;
-
 impl Recommender {
     /// Tracks near the weighted sum of the seeds' unit vectors, the seeds left out.
     pub async fn similar(&self, seeds: &[Seed], options: SimilarOptions) -> Result<Answer, SearchError> {
@@ -153,53 +148,6 @@ impl Recommender {
         Ok(Answer { space, items })
     }
 
-    /// Tracks whose names hold the words and tracks whose vectors are near theirs, fused. In a space that we cannot
-    /// make the words' vector for, by text alone.
-    pub async fn search_text(&self, words: &str, options: SimilarOptions) -> Result<Answer, SearchError> {
-        let spaces = self.spaces(options.space).await?;
-        let wanted = options.limit;
-        let by_meaning = async {
-            let (space, query) = self.embed_in_one_of(words, spaces).await?;
-            let Some(query) = query else { return Ok((space, None)) };
-            // More than are asked for, as the ranks of what is in both rankings decide.
-            let hits = self.index.search(&space, &query, wanted.max(TEXT_HITS), &options.filter).await?;
-            Ok::<_, SearchError>((space, Some((query, hits))))
-        };
-        let (by_text, meaning) = tokio::join!(self.text_matches(words, &options.filter, wanted), by_meaning);
-        let (by_text, (space, meaning)) = (by_text?, meaning?);
-
-        let text_ids: Vec<TrackId> = by_text.iter().map(|track| track.id).collect();
-        let hits = meaning.as_ref().map(|(_, hits)| hits.as_slice()).unwrap_or_default();
-        let meaning_ids: Vec<TrackId> = hits.iter().map(|hit| hit.track_id).collect();
-        let named: HashMap<TrackId, Naming> = by_text
-            .iter()
-            .map(|track| (track.id, naming(words, track)))
-            .filter(|(_, naming)| *naming != Naming::None)
-            .collect();
-        let fused = fuse(&text_ids, &meaning_ids, &named);
-
-        let mut tracks: HashMap<TrackId, Track> = by_text.into_iter().map(|track| (track.id, track)).collect();
-        // Beyond what is asked for only where max_per_artist will throw some out.
-        let reach = if options.filter.max_per_artist.is_some() { fused.len() } else { wanted };
-        let missing = fused.iter().take(reach).map(|f| f.id).filter(|id| !tracks.contains_key(id)).collect();
-        tracks.extend(self.catalog.tracks(missing).await?.into_iter().map(|track| (track.id, track)));
-
-        let mut artists = ArtistLimit::new(options.filter.max_per_artist);
-        let mut items: Vec<Found> = fused
-            .into_iter()
-            .filter_map(|fused| {
-                let track = tracks.remove(&fused.id).filter(|track| artists.admits(track))?;
-                let why = Why { matched: Some(fused.matched), ..Why::default() };
-                Some(Found { track, score: fused.score, why })
-            })
-            .take(wanted)
-            .collect();
-        if let Some((query, _)) = &meaning {
-            self.tell_shares(&space, query, &mut items).await?;
-        }
-        Ok(Answer { space, items })
-    }
-
     /// Forgets a space with its vectors; how many there were. One that answers now only where `even_serving`.
     pub async fn drop_space(&self, space: &Space, even_serving: bool) -> Result<u64, SearchError> {
         if !self.vectors.spaces().await?.iter().any(|coverage| coverage.space == *space) {
@@ -213,19 +161,19 @@ impl Recommender {
 
     /// The space asked for, if it is one; else the serving one and those that may stand in for it. The preferred one is a
     /// space even while it is empty.
-    async fn spaces(&self, asked: Option<Space>) -> Result<Vec<Space>, SearchError> {
+    pub(crate) async fn spaces(&self, asked: Option<Space>) -> Result<Vec<Space>, SearchError> {
         let Some(space) = asked else { return Ok(self.serving.in_order().await?) };
         let is_known = space == *self.serving.preferred()
             || self.vectors.spaces().await?.iter().any(|coverage| coverage.space == space);
         if is_known { Ok(vec![space]) } else { Err(SearchError::UnknownSpace(space)) }
     }
 
-    fn vectorizer(&self, space: &Space) -> Option<&Arc<dyn Vectorizer>> {
+    pub(crate) fn vectorizer(&self, space: &Space) -> Option<&Arc<dyn Vectorizer>> {
         self.vectorizers.iter().find(|vectorizer| vectorizer.space() == space)
     }
 
     /// The words in the first of these spaces whose model answers; `None` in a space whose model is not ours.
-    async fn embed_in_one_of(&self, words: &str, spaces: Vec<Space>) -> Result<(Space, Option<Vector>), SearchError> {
+    pub(crate) async fn embed_in_one_of(&self, words: &str, spaces: Vec<Space>) -> Result<(Space, Option<Vector>), SearchError> {
         let mut refused = None;
         for space in spaces {
             let Some(vectorizer) = self.vectorizer(&space) else { return Ok((space, None)) };
@@ -319,7 +267,12 @@ impl Recommender {
     }
 
     /// Only of our own space do we know which numbers come from words.
-    async fn tell_shares(&self, space: &Space, query: &Vector, items: &mut [Found]) -> Result<(), SearchError> {
+    pub(crate) async fn tell_shares(
+        &self,
+        space: &Space,
+        query: &Vector,
+        items: &mut [Found],
+    ) -> Result<(), SearchError> {
         let Some(vectorizer) = self.vectorizer(space).filter(|_| !items.is_empty()) else { return Ok(()) };
         let ids = items.iter().map(|found| found.track.id).collect();
         let stored = self.vectors.vectors(space, ids).await?;
@@ -332,53 +285,6 @@ impl Recommender {
             }
         }
         Ok(())
-    }
-
-    /// The tracks that the words are in and the filter admits, best first: `wanted` of them where there are so many,
-    /// which can take asking for more than once.
-    async fn text_matches(&self, words: &str, filter: &Filter, wanted: usize) -> Result<Vec<Track>, SearchError> {
-        let mut asked = wanted.max(TEXT_HITS);
-        loop {
-            let hits = self.catalog.find_text(words.to_owned(), asked).await?;
-            let ids: Vec<TrackId> = hits.iter().map(|hit| hit.id).collect();
-            let tracks = self.catalog.tracks(ids.clone()).await?;
-            let mut tracks: HashMap<_, _> = tracks.into_iter().map(|track| (track.id, track)).collect();
-            let mut seen = HashSet::new();
-            let admitted: Vec<Track> = ids
-                .iter()
-                .filter(|id| seen.insert(**id))
-                .filter_map(|id| tracks.remove(id))
-                .filter(|track| filter.admits(track.id, &Facts::of(&track.fields)))
-                .collect();
-            let all_seen = hits.len() < asked || asked >= MOST_TEXT_HITS;
-            if admitted.len() >= wanted || all_seen {
-                return Ok(admitted);
-            }
-            asked = (asked * 4).min(MOST_TEXT_HITS);
-        }
-    }
-}
-
-/// Counts tracks of one artist in a ranking. Unknown artists are not counted together.
-struct ArtistLimit {
-    most: Option<usize>,
-    taken: HashMap<String, usize>,
-}
-
-impl ArtistLimit {
-    fn new(most: Option<usize>) -> Self {
-        Self { most, taken: HashMap::new() }
-    }
-
-    fn admits(&mut self, track: &Track) -> bool {
-        let Some(most) = self.most else { return true };
-        let artist = track.fields.artist.as_deref().map(fold).unwrap_or_default();
-        if artist.is_empty() {
-            return true;
-        }
-        let count = self.taken.entry(artist).or_default();
-        *count += 1;
-        *count <= most
     }
 }
 
