@@ -82,7 +82,7 @@ fn bounded(value: Option<f64>) -> f32 {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use soniquebay_domain::{Features, Key, TrackFields};
+    use soniquebay_domain::{Features, Key, Mode, TrackFields};
 
     use super::{NUMBERS, measure};
 
@@ -129,11 +129,81 @@ mod tests {
         assert_eq!(with(|t| t.year = Some(9999))[11], 4.5);
     }
 
+    #[test]
+    fn a_relative_minor_differs_from_its_major_by_mode_alone() {
+        for (major, minor) in [("C", "Am"), ("G", "Em"), ("Eb", "Cm"), ("F#", "D# minor"), ("8B", "8A"), ("1d", "1m")] {
+            let of = |name: &str| {
+                let key = Key::parse(name).unwrap();
+                with(|t| (t.features.key, t.features.mode) = (Some(key.tonic), key.mode.or(Some(Mode::Major))))
+            };
+            let (major, minor) = (of(major), of(minor));
+            assert_eq!((major[1], major[2]), (minor[1], minor[2]));
+            assert_eq!((major[3], minor[3]), (0.5, -0.5));
+        }
+    }
+
+    #[test]
+    fn shares_beyond_their_ends_count_as_the_ends() {
+        let of = |x: f64| {
+            with(|t| {
+                t.features = Features {
+                    danceability: Some(x),
+                    energy: Some(x),
+                    valence: Some(x),
+                    acousticness: Some(x),
+                    instrumentalness: Some(x),
+                    ..Features::default()
+                };
+            })
+        };
+        assert_eq!((of(-0.5), of(7.0)), (of(0.0), of(1.0)));
+    }
+
+    #[test]
+    fn zero_and_below_are_unknown_where_they_mean_nothing() {
+        let numbers = with(|t| {
+            (t.year, t.duration, t.features.bpm) = (Some(0), Some(0.0), Some(-1.0));
+        });
+        assert_eq!(numbers, [0.0; NUMBERS]);
+    }
+
+    /// Sets the one field that a number is made of, for all but key and mode.
+    fn set(track: &mut TrackFields, number: usize, value: f64) {
+        let features = &mut track.features;
+        match number {
+            0 => features.bpm = Some(value),
+            4 => features.danceability = Some(value),
+            5 => features.energy = Some(value),
+            6 => features.valence = Some(value),
+            7 => features.acousticness = Some(value),
+            8 => features.instrumentalness = Some(value),
+            9 => features.loudness = Some(value),
+            10 => track.duration = Some(value),
+            _ => track.year = Some(value as i32),
+        }
+    }
+
     proptest! {
         #[test]
-        fn tempo_is_monotone(a in 20.0f64..400.0, b in 20.0f64..400.0) {
-            let (slow, fast) = (a.min(b), a.max(b));
-            prop_assert!(with(|t| t.features.bpm = Some(slow))[0] <= with(|t| t.features.bpm = Some(fast))[0]);
+        fn more_is_never_less_and_moves_no_other_number(
+            number in prop::sample::select(vec![0usize, 4, 5, 6, 7, 8, 9, 10, 11]),
+            a in 0.0f64..1.0,
+            b in 0.0f64..1.0,
+        ) {
+            // The span in which each is found.
+            let (from, to) = match number {
+                0 => (20.0, 400.0),
+                9 => (-60.0, 5.0),
+                10 => (1.0, 7200.0),
+                11 => (1900.0, 2100.0),
+                _ => (0.0, 1.0),
+            };
+            let of = |x: f64| with(|t| set(t, number, from + x * (to - from)));
+            let (less, more) = (of(a.min(b)), of(a.max(b)));
+            prop_assert!(less[number] <= more[number]);
+            for other in (0..NUMBERS).filter(|other| *other != number) {
+                prop_assert_eq!((less[other], more[other]), (0.0, 0.0));
+            }
         }
 
         #[test]

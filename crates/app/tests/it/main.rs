@@ -17,3 +17,4 @@ mod kill;
 mod model;
 mod music_folder;
 mod program;
+mod typed_search;

@@ -131,6 +131,68 @@ mod tests {
         assert_eq!(measure(&one), measure(&other));
     }
 
+    /// The twelve numbers of a track of which this is said.
+    fn numbers(said: &str) -> [f32; 12] {
+        let line = format!(r#"{{"title": "T", "artist": "A", "label": "x", {said}}}"#);
+        measure(&read_lines(line.as_bytes()).unwrap().tracks[0])
+    }
+
+    #[test]
+    fn the_same_said_in_another_way_makes_the_same_numbers() {
+        for (plain, others) in [
+            (r#""bpm": 123.5"#, &[r#""bpm": "123.5""#, r#""tempo": 123.5"#][..]),
+            (r#""year": 1999"#, &[r#""year": "1999""#, r#""year": "1999-05-01""#, r#""year": 1999.0"#]),
+            (r#""duration": 215"#, &[r#""duration": "215.0""#]),
+            (
+                r#""key": "F#", "mode": "minor""#,
+                &[
+                    r#""key": "Gb", "scale": "minor""#,
+                    r#""key": "F# minor""#,
+                    r#""key": "Gbm""#,
+                    r#""camelot_key": "11A""#,
+                    r#""key": "11a""#,
+                    r#""key": "4m""#,
+                    r#""key": 6, "mode": 0"#,
+                ],
+            ),
+            (r#""valence": 0.7"#, &[r#""mood_happy": 0.7"#, r#""valence": "0.7""#]),
+            (r#""acousticness": 0.7"#, &[r#""acoustic": 0.7"#]),
+            (r#""instrumentalness": 0.7"#, &[r#""instrumental": 0.7"#]),
+            (
+                r#""energy": 0.7"#,
+                &[
+                    r#""mood_aggressive": 0.7"#,
+                    r#""mood_party": 0.7"#,
+                    r#""mood_relaxed": 0.3"#,
+                    r#""mood_aggressive": 0.9, "mood_party": 0.8, "mood_relaxed": 0.6"#,
+                ],
+            ),
+            // Stored, and no number of ours; nothing known.
+            (r#""tonal": 0.9"#, &[r#""bitrate": 320"#, r#""bpm": 0"#, r#""bpm": null, "key": """#, r#""key": -1"#]),
+        ] {
+            for other in others {
+                assert_eq!(numbers(plain), numbers(other), "{plain} and {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn values_of_another_unit_are_refused_and_named() {
+        for (said, field) in [
+            (r#""duration": 2150000"#, "duration"),
+            (r#""bpm": 123500"#, "bpm"),
+            (r#""bpm": "fast""#, "bpm"),
+            (r#""energy": 70"#, "energy"),
+            (r#""danceability": -0.1"#, "danceability"),
+            (r#""loudness": 100"#, "loudness"),
+            (r#""year": 99"#, "year"),
+            (r#""key": "H sharp-ish""#, "key"),
+        ] {
+            let line = format!(r#"{{"title": "T", "artist": "A", "label": "x", {said}}}"#);
+            assert!(failure(&line).starts_with(&format!("line 1: {field}: ")), "{said}: {}", failure(&line));
+        }
+    }
+
     #[test]
     fn what_is_wrong_is_named_with_its_line() {
         let good = format!(r#"{{{TRACK}, "label": "x"}}"#);
