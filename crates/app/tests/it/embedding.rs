@@ -73,7 +73,7 @@ fn a_second_space_answers_while_ollama_is_away() {
 #[test]
 fn a_text_that_the_model_cannot_embed_holds_nobody_back() {
     let (data, ollama) = (Data::without_model(), facade());
-    ollama.poison("poisoned");
+    ollama.poison("poisoned", 400, "embedding contains NaN or Inf values");
     let server = serve(&data, &ollama, &NOMIC);
     let titles = (0..32).map(|n| if n == 17 { "A poisoned title".into() } else { format!("Song {n}") });
     let tracks: Vec<Value> = titles.map(|title: String| json!({"title": title})).collect();

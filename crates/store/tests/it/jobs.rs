@@ -202,6 +202,6 @@ async fn a_cancelled_job_stays_cancelled() {
     assert_eq!(fixture.store.retry(Some(lease.job.id)).await.unwrap(), 1);
     let again = claim_one(&fixture).await;
     assert!(fixture.store.cancel(again.job.id).await.unwrap());
-    change(&fixture, id, &retitled("B")).await;
+    fixture.write(change(id, retitled("B"))).await;
     assert_eq!(claim_one(&fixture).await.job.track_id, id, "a track that changed is wanted again");
 }
