@@ -140,12 +140,13 @@ impl Client {
     /// Remembers who answers; says it when that is another model than before.
     fn meet(&self, server: &ServerModel) {
         let before = self.state().server.replace(server.clone());
-        if let Some(before) = before.filter(|before| before.digest != server.digest) {
+        let digests = before.and_then(|before| before.digest).zip(server.digest.as_ref());
+        if let Some((before, now)) = digests.filter(|(before, now)| before != *now) {
             self.tally.model_changes.fetch_add(1, Relaxed);
             tracing::warn!(
                 model = self.config.model.name,
-                before = before.digest,
-                now = server.digest,
+                before,
+                now,
                 "the server has another model under the same name: vectors from before are not comparable to new ones"
             );
         }
