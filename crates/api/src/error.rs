@@ -177,7 +177,8 @@ impl From<EmbedError> for ApiError {
             EmbedError::ModelMissing { .. } => Self::new(Code::ModelMissing, error.to_string()),
             EmbedError::Overloaded => Self::new(Code::Overloaded, error.to_string()),
             EmbedError::Unavailable(_) => Self::unavailable(&error, "The embedding service is not available now."),
-            EmbedError::Failed(_) | EmbedError::Refused(_) => Self::internal(&error),
+            EmbedError::Refused(_) => Self::fields(Code::InvalidFilter, vec![FieldError::new("q", error.to_string())]),
+            EmbedError::Failed(_) => Self::internal(&error),
         }
     }
 }
@@ -191,7 +192,9 @@ impl From<SearchError> for ApiError {
                 .with("track_id", json!(id.get()))
                 .with("state", json!(StateView::from(state))),
             SearchError::NoVector { .. } => Self::new(Code::NoVector, detail),
-            SearchError::StillServing(..) => Self::new(Code::SpaceInUse, format!("{detail}; even_serving=true drops it all the same")),
+            SearchError::StillServing(..) => {
+                Self::new(Code::SpaceInUse, format!("{detail}; even_serving=true drops it all the same"))
+            }
             SearchError::UnknownSpace(_) => Self::fields(Code::InvalidFilter, vec![FieldError::new("space", detail)]),
             SearchError::WrongLength { spaces_with_that_length, .. } => {
                 let names: Vec<String> = spaces_with_that_length.iter().map(ToString::to_string).collect();

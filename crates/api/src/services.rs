@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use metrics_exporter_prometheus::PrometheusHandle;
 use soniquebay_domain::{Catalog, JobQueue, Progress, VectorStore};
 use soniquebay_search::Recommender;
 use tokio::sync::broadcast;
@@ -19,8 +18,8 @@ pub struct Services {
     pub recommender: Arc<Recommender>,
     /// Where long operations say how far they are.
     pub progress: broadcast::Sender<Progress>,
-    /// What the parts counted.
-    pub counters: PrometheusHandle,
+    /// What the parts counted, in Prometheus' text format.
+    pub counters: Arc<dyn Fn() -> String + Send + Sync>,
     /// Ends the streams of events, which would otherwise hold a shutdown up.
     pub shutdown: CancellationToken,
     /// Answer under any name. Otherwise only under addresses and localhost, so that no page of the internet can have

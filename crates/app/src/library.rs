@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use anyhow::Context;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use soniquebay_domain::{EmbedError, Space, SystemClock, VectorIndex, VectorStore, Vectorizer};
 use soniquebay_embed::model_files::ModelFiles;
 use soniquebay_pipeline::{Worker, WorkerLimits};
@@ -10,7 +12,7 @@ use soniquebay_store::sqlite::SqliteStore;
 
 use crate::cli::{Cli, EmbeddingArgs};
 use crate::data_folder::DataFolder;
-use crate::models::Models;
+use crate::models::{Models, tell_counters};
 
 /// One library, opened: its file, and what makes vectors of it.
 pub(crate) struct Library {
@@ -99,6 +101,16 @@ impl Library {
             }
         };
         Ok(Recommender { catalog: Arc::new(self.store.clone()), vectors, index, vectorizers, serving })
+    }
+
+    /// Counts from now on, and says what was counted, in Prometheus' text format.
+    pub(crate) fn counters(&self) -> anyhow::Result<Arc<dyn Fn() -> String + Send + Sync>> {
+        let counted = PrometheusBuilder::new().install_recorder().context("nothing can be counted")?;
+        let servers = self.models.servers();
+        Ok(Arc::new(move || {
+            servers.iter().for_each(|server| tell_counters(server));
+            counted.render()
+        }))
     }
 
     /// A worker over this library's jobs.

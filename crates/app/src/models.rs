@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, bail, ensure};
+use metrics::{counter, gauge};
 use soniquebay_domain::{Embedder, Space, Vectorizer};
 use soniquebay_embed::model_files::ModelFiles;
-use soniquebay_embed::remote::{ApiKey, Protocol, RemoteConfig, RemoteEmbedder, RemoteModel, ServerUrl};
+use soniquebay_embed::remote::{ApiKey, BreakerState, Protocol, RemoteConfig, RemoteEmbedder, RemoteModel, ServerUrl};
 use soniquebay_embed::{CachingEmbedder, InstalledModel, MemoryCache, NUMBERS, SpaceSettings, TextAndNumbers};
 use soniquebay_store::redis::RedisCache;
 use soniquebay_store::sqlite::SqliteStore;
@@ -26,12 +27,18 @@ pub(crate) struct Models {
     args: EmbeddingArgs,
     store: Option<SqliteStore>,
     made: Mutex<HashMap<String, Arc<dyn Embedder>>>,
+    servers: Mutex<Vec<Arc<RemoteEmbedder>>>,
 }
 
 impl Models {
     /// Models with these files in this process; what they embed is remembered in `store`, where there is one.
     pub(crate) fn new(files: ModelFiles, args: &EmbeddingArgs, store: Option<SqliteStore>) -> Self {
-        Self { files, args: args.clone(), store, made: Mutex::default() }
+        Self { files, args: args.clone(), store, made: Mutex::default(), servers: Mutex::default() }
+    }
+
+    /// The servers that are asked.
+    pub(crate) fn servers(&self) -> Vec<Arc<RemoteEmbedder>> {
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What fills the spaces that the settings ask for, the preferred one first.
@@ -119,7 +126,9 @@ impl Models {
         let key = args.embedding_api_key.as_deref().filter(|key| !key.is_empty());
         let api_key = key.map(ApiKey::new).transpose().context("EMBEDDING_API_KEY")?;
         let config = RemoteConfig { api_key, pull: args.ollama_pull, ..RemoteConfig::new(protocol, server, known) };
-        Ok(Arc::new(RemoteEmbedder::new(config).context("EMBEDDING_MODEL")?))
+        let server = Arc::new(RemoteEmbedder::new(config).context("EMBEDDING_MODEL")?);
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&server));
+        Ok(server)
     }
 
     fn remembering(&self, inner: Arc<dyn Embedder>) -> anyhow::Result<Arc<dyn Embedder>> {
@@ -135,6 +144,21 @@ impl Models {
         }
         Ok(Arc::new(caching))
     }
+}
+
+/// Writes down how a server fares, as it counts by itself.
+pub(crate) fn tell_counters(server: &RemoteEmbedder) {
+    let (model, counters) = (server.model().to_owned(), server.counters());
+    let tell = |name: &'static str, count: u64| counter!(name, "model" => model.clone()).absolute(count);
+    tell("soniquebay_embedding_server_requests_total", counters.requests);
+    tell("soniquebay_embedding_server_texts_total", counters.texts);
+    tell("soniquebay_embedding_server_retries_total", counters.retries);
+    tell("soniquebay_embedding_server_truncated_texts_total", counters.truncated_texts);
+    tell("soniquebay_embedding_server_refused_texts_total", counters.refused_texts);
+    tell("soniquebay_embedding_server_rejected_answers_total", counters.rejected_answers);
+    tell("soniquebay_embedding_server_breaker_opened_total", counters.breaker_opened);
+    let open = if counters.breaker == BreakerState::Closed { 0.0 } else { 1.0 };
+    gauge!("soniquebay_embedding_server_resting", "model" => model.clone()).set(open);
 }
 
 /// Whether the model runs in this process.

@@ -114,10 +114,7 @@ fn show(bar: &ProgressBar, left: u64) {
 /// How many tracks have their vector in the preferred space.
 pub(crate) async fn ready(library: &Library) -> anyhow::Result<u64> {
     let spaces = library.store.spaces().await?;
-    Ok(spaces
-        .iter()
-        .find(|coverage| coverage.space == *library.preferred())
-        .map_or(0, |coverage| coverage.ready))
+    Ok(spaces.iter().find(|coverage| coverage.space == *library.preferred()).map_or(0, |coverage| coverage.ready))
 }
 
 /// A bar on standard error with rate and time left; nothing where that is no terminal.

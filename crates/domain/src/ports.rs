@@ -426,6 +426,12 @@ pub trait Embedder: Send + Sync {
         Ok(())
     }
 
+    /// How many texts it takes on together; more are asked for bit by bit. A caller that remembers what it was answered so
+    /// loses less when one text spoils the rest.
+    fn texts_at_once(&self) -> usize {
+        usize::MAX
+    }
+
     /// One unit vector a text.
     async fn embed(&self, texts: Vec<String>, purpose: Purpose) -> Result<Vec<Vec<f32>>, EmbedError>;
 }

@@ -130,6 +130,10 @@ impl Embedder for CachingEmbedder {
         self.inner.dims()
     }
 
+    fn texts_at_once(&self) -> usize {
+        self.inner.texts_at_once()
+    }
+
     async fn health(&self) -> Result<(), EmbedError> {
         self.inner.health().await
     }
@@ -142,15 +146,29 @@ impl Embedder for CachingEmbedder {
         let mut is_new = |key: &TextKey| !known.contains_key(key) && asked.insert(*key);
         let new: Vec<(TextKey, String)> = keys.iter().copied().zip(texts).filter(|(key, _)| is_new(key)).collect();
         counter!("soniquebay_embedding_cache_misses_total").increment(new.len() as u64);
-        if !new.is_empty() {
-            let (new_keys, new_texts): (Vec<TextKey>, Vec<String>) = new.into_iter().unzip();
-            let vectors = self.inner.embed(new_texts, purpose).await?;
-            if vectors.len() != new_keys.len() {
-                return Err(EmbedError::Failed("the model answered with another number of vectors".into()));
+        // Halves of what failed, until the text that spoils it stands alone: the others are remembered, and whoever asks
+        // again, for fewer tracks, asks for that text alone.
+        let mut parts: Vec<&[(TextKey, String)]> = new.chunks(self.inner.texts_at_once().max(1)).rev().collect();
+        let mut spoilt = None;
+        while let Some(part) = parts.pop() {
+            let (keys, texts): (Vec<TextKey>, Vec<String>) = part.iter().cloned().unzip();
+            match self.inner.embed(texts, purpose).await {
+                Ok(vectors) if vectors.len() == keys.len() => {
+                    let entries: Vec<(TextKey, Vec<f32>)> = keys.into_iter().zip(vectors).collect();
+                    self.remember(&self.layers, &entries, purpose).await;
+                    known.extend(entries);
+                }
+                Ok(_) => return Err(EmbedError::Failed("the model answered with another number of vectors".into())),
+                Err(EmbedError::Failed(_)) if part.len() > 1 => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([second, first]);
+                }
+                Err(error @ (EmbedError::Failed(_) | EmbedError::Refused(_))) => spoilt = spoilt.or(Some(error)),
+                Err(error) => return Err(error),
             }
-            let entries: Vec<(TextKey, Vec<f32>)> = new_keys.into_iter().zip(vectors).collect();
-            self.remember(&self.layers, &entries, purpose).await;
-            known.extend(entries);
+        }
+        if let Some(error) = spoilt {
+            return Err(error);
         }
         let vectors: Option<Vec<Vec<f32>>> = keys.iter().map(|key| known.get(key).cloned()).collect();
         vectors.ok_or_else(|| EmbedError::Failed("a text was left without a vector".into()))
@@ -213,8 +231,17 @@ mod tests {
             8
         }
 
+        fn texts_at_once(&self) -> usize {
+            16
+        }
+
         async fn embed(&self, texts: Vec<String>, _: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
             self.asked.fetch_add(texts.len(), Ordering::SeqCst);
+            match texts.iter().any(|text| text == "bad") {
+                true if texts.len() == 1 => return Err(EmbedError::Refused("bad".into())),
+                true => return Err(EmbedError::Failed("one of them is bad".into())),
+                false => {}
+            }
             let axis = |text: &String| (0..8).map(|i| if i == text.len() % 8 { 1.0 } else { 0.0 }).collect();
             Ok(texts.iter().map(axis).collect())
         }
@@ -275,8 +302,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_one_text_spoils_is_not_asked_for_again() {
+        let inner = Arc::new(Lengths::default());
+        let cached = CachingEmbedder::new(inner.clone()).over("memory", Arc::new(MemoryCache::new(1 << 20, 8)));
+        let mut asked: Vec<String> = (0..40).map(|n| format!("text {n}")).collect();
+        asked[20] = "bad".into();
+        let refused = cached.embed(asked.clone(), Purpose::Document).await;
+        assert_eq!(refused, Err(EmbedError::Refused("bad".into())));
+        inner.asked.store(0, Ordering::SeqCst);
+        assert_eq!(cached.embed(asked[16..24].to_vec(), Purpose::Document).await, refused);
+        assert_eq!(inner.asked.load(Ordering::SeqCst), 1, "the bad one alone");
+        asked.remove(20);
+        cached.embed(asked, Purpose::Document).await.unwrap();
+        assert_eq!(inner.asked.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
     async fn a_layer_that_fails_or_lies_is_passed_by() {
-        for broken in [Broken(Err(())), Broken(Ok(vec![1.0])), Broken(Ok(vec![0.0; 8])), Broken(Ok(vec![f32::NAN; 8]))] {
+        for broken in [Broken(Err(())), Broken(Ok(vec![1.0])), Broken(Ok(vec![0.0; 8])), Broken(Ok(vec![f32::NAN; 8]))]
+        {
             let inner = Arc::new(Lengths::default());
             let cached = CachingEmbedder::new(inner.clone()).over("broken", Arc::new(broken));
             let vectors = cached.embed(texts(&["abc"]), Purpose::Document).await.unwrap();

@@ -39,7 +39,7 @@ pub(crate) async fn execute(
                 settled
                     .extend(batch.into_iter().zip(vectors).map(|((lease, track), vector)| done(lease, track, vector)));
             }
-            Err(EmbedError::Failed(_)) if batch.len() > 1 => {
+            Err(EmbedError::Failed(_) | EmbedError::Refused(_)) if batch.len() > 1 => {
                 let half = batch.split_off(batch.len() / 2);
                 batches.extend([half, batch]);
             }

@@ -58,7 +58,16 @@ impl Worker {
         listener: impl Fn(Progress) + Send + Sync + 'static,
     ) -> Self {
         let listener = Box::new(listener);
-        Self { queue, settlement, catalog, vectorizers, turn: AtomicUsize::new(0), limits, meter: Meter::new(), listener }
+        Self {
+            queue,
+            settlement,
+            catalog,
+            vectorizers,
+            turn: AtomicUsize::new(0),
+            limits,
+            meter: Meter::new(),
+            listener,
+        }
     }
 
     /// Works until told to stop, then finishes what it holds.

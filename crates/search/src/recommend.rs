@@ -173,7 +173,11 @@ impl Recommender {
     }
 
     /// The words in the first of these spaces whose model answers; `None` in a space whose model is not ours.
-    pub(crate) async fn embed_in_one_of(&self, words: &str, spaces: Vec<Space>) -> Result<(Space, Option<Vector>), SearchError> {
+    pub(crate) async fn embed_in_one_of(
+        &self,
+        words: &str,
+        spaces: Vec<Space>,
+    ) -> Result<(Space, Option<Vector>), SearchError> {
         let mut refused = None;
         for space in spaces {
             let Some(vectorizer) = self.vectorizer(&space) else { return Ok((space, None)) };

@@ -191,7 +191,10 @@ async fn another_space_stands_in_and_is_named() {
     let mut asked = options(3);
     asked.space = Some(ours());
     let refused = r.search_text("warm", asked).await;
-    assert!(matches!(refused, Err(SearchError::Embed(EmbedError::ModelMissing { .. }))), "a space asked for is it alone");
+    assert!(
+        matches!(refused, Err(SearchError::Embed(EmbedError::ModelMissing { .. }))),
+        "a space asked for is it alone"
+    );
     r.vectorizers = vec![compass(ours(), true), compass(second, true)];
     assert!(matches!(r.search_text("warm", options(3)).await, Err(SearchError::Embed(_))));
 }

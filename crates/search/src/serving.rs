@@ -84,12 +84,8 @@ mod tests {
     }
 
     fn ordered(held: &[(&str, u64)]) -> Vec<String> {
-        let coverage = |(name, ready): &(&str, u64)| SpaceCoverage {
-            space: space(name),
-            wanted: true,
-            ready: *ready,
-            stale: 0,
-        };
+        let coverage =
+            |(name, ready): &(&str, u64)| SpaceCoverage { space: space(name), wanted: true, ready: *ready, stale: 0 };
         let coverage: Vec<_> = held.iter().map(coverage).collect();
         let spaces = order(&space("new"), &[space("second"), space("old")], &coverage);
         spaces.iter().map(|space| space.model().to_owned()).collect()

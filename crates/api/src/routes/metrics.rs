@@ -54,7 +54,7 @@ pub(crate) async fn get_metrics(
     for (class, count) in answers.read() {
         page.sample("soniquebay_http_requests_total", &[("status", &class)], count);
     }
-    page.text.push_str(&services.counters.render());
+    page.text.push_str(&(services.counters)());
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page.text))
 }
 

@@ -5,7 +5,6 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
-use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
 use soniquebay_api::{Services, combined_router};
 use soniquebay_domain::{
@@ -57,7 +56,7 @@ impl App {
             queue: store,
             recommender: Arc::new(recommender),
             progress: broadcast::Sender::<Progress>::new(16),
-            counters: PrometheusBuilder::new().build_recorder().handle(),
+            counters: Arc::new(|| "counted_elsewhere 1\n".to_owned()),
             shutdown: CancellationToken::new(),
             any_host: false,
             version: "0.0.0-test",

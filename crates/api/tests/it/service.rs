@@ -49,6 +49,7 @@ async fn numbers_are_told_to_people_and_to_prometheus() {
         "soniquebay_tracks 2",
         "soniquebay_vectors{space=\"compass/3/1\",state=\"ready\"} 1",
         "soniquebay_jobs{state=\"discarded\"} 0",
+        "counted_elsewhere 1",
         "soniquebay_http_requests_total{status=\"2xx\"} 3",
     ] {
         assert!(metrics.text().lines().any(|found| found == line), "{line}:\n{}", metrics.text());

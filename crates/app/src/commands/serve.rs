@@ -3,7 +3,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use metrics_exporter_prometheus::PrometheusBuilder;
 use soniquebay_api::{Limits, Services};
 use soniquebay_domain::{EmbedError, Filter, Space, Vector, VectorStore};
 use soniquebay_pipeline::reconcile_until;
@@ -85,7 +84,7 @@ pub(crate) async fn serve(
         queue: Arc::new(library.store.clone()),
         recommender,
         progress: progress.clone(),
-        counters: PrometheusBuilder::new().install_recorder().context("nothing can be counted")?,
+        counters: library.counters()?,
         shutdown: stop.clone(),
         any_host,
         version: env!("CARGO_PKG_VERSION"),
@@ -129,7 +128,9 @@ async fn tell_of_other_spaces(library: &Library, serving: &Space) -> anyhow::Res
         if space == serving && space != library.preferred() && !coverage.wanted {
             tracing::info!("space {space} answers until {} is as full", library.preferred());
         } else if !coverage.wanted && space.model() != "external" {
-            tracing::info!("space {space} is not used any more: `soniquebay spaces drop {space}` frees {vectors} vectors");
+            tracing::info!(
+                "space {space} is not used any more: `soniquebay spaces drop {space}` frees {vectors} vectors"
+            );
         }
     }
     Ok(())

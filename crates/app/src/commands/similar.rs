@@ -15,9 +15,7 @@ pub(crate) async fn run(cli: &Cli, args: &SimilarArgs) -> anyhow::Result<()> {
     let seeds = [Seed { track_id: track.id, weight: 1.0 }];
     let answer = match library.recommender_on_disk().await?.similar(&seeds, options(&args.answer)?).await {
         Ok(answer) => answer,
-        Err(SearchError::Pending { .. })
-            if matches!(library.health().await, Err(EmbedError::ModelMissing { .. })) =>
-        {
+        Err(SearchError::Pending { .. }) if matches!(library.health().await, Err(EmbedError::ModelMissing { .. })) => {
             return Err(End::ModelMissing.into());
         }
         Err(error) => return Err(end(error)),

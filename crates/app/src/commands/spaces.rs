@@ -60,7 +60,8 @@ async fn drop_space(library: &Library, space: &Space, even_serving: bool) -> any
     match library.recommender_on_disk().await?.drop_space(space, even_serving).await {
         Ok(vectors) => output::line(&format!("{space} is gone, with {vectors} vectors")),
         Err(SearchError::UnknownSpace(space)) => {
-            Err(End::NotFound(format!("there is no space {space}: `soniquebay spaces list` shows what there is")).into())
+            Err(End::NotFound(format!("there is no space {space}: `soniquebay spaces list` shows what there is"))
+                .into())
         }
         Err(error @ SearchError::StillServing(..)) => {
             Err(End::Usage(format!("{error}; --even-serving drops it all the same")).into())

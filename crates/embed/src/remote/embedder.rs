@@ -144,6 +144,10 @@ impl Embedder for RemoteEmbedder {
         &self.name
     }
 
+    fn texts_at_once(&self) -> usize {
+        self.client.config.limits.texts
+    }
+
     fn dims(&self) -> usize {
         self.config().model.given_dims()
     }

@@ -42,7 +42,7 @@ async fn one_bad_among_32(position: usize, batch: usize, error: (u16, &'static s
 
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&folder.path().join("library.db"), Arc::new(SystemClock)).await.unwrap();
-    store.want_space(vectorizer.space()).await.unwrap();
+    store.want_spaces(vec![vectorizer.space().clone()]).await.unwrap();
     let write = |title: String| TrackWrite {
         target: Target::Recognised { id: None },
         mode: WriteMode::Merge,
@@ -57,7 +57,7 @@ async fn one_bad_among_32(position: usize, batch: usize, error: (u16, &'static s
     let before = facade.counters().requests;
     let port = Arc::new(store.clone());
     let limits = WorkerLimits { batch, concurrency: 1, ..WorkerLimits::default() };
-    let worker = Worker::new(port.clone(), port.clone(), port, vectorizer.clone(), limits, |_| {});
+    let worker = Worker::new(port.clone(), port.clone(), port, vec![vectorizer.clone()], limits, |_| {});
     Arc::new(worker).drain(&CancellationToken::new()).await.unwrap();
 
     let counts = store.job_counts().await.unwrap();

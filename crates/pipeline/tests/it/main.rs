@@ -159,6 +159,20 @@ async fn one_poisonous_track_does_not_hold_the_others_back() {
 }
 
 #[tokio::test]
+async fn a_refused_track_alone_is_given_up() {
+    let refuse = |title: &str| match title {
+        "track 13" => Err(EmbedError::Refused("no direction".into())),
+        _ => Ok(()),
+    };
+    let fixture = Fixture::new(Letters::with(refuse)).await;
+    let ids = fixture.create((0..64).map(|i| format!("track {i}"))).await;
+    fixture.drain().await;
+    let states = fixture.states(&ids).await;
+    assert_eq!(states.iter().filter(|state| **state == TrackState::Ready).count(), 63);
+    assert_eq!(states[13], TrackState::Failed { reason: "no direction".into() });
+}
+
+#[tokio::test]
 async fn a_service_that_goes_away_costs_no_attempt() {
     let fixture = Fixture::new(Letters::with(|_| Err(EmbedError::Unavailable("gone".into())))).await;
     fixture.create(["A".to_owned(), "B".to_owned()]).await;

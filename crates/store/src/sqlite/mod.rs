@@ -19,8 +19,8 @@ use std::sync::Arc;
 use soniquebay_domain::{Clock, Space, StoreError};
 use tokio::sync::Notify;
 
-use connection::Pool;
 pub use cache::SqliteCache;
+use connection::Pool;
 pub use vec0::Vec0Index;
 
 /// How many readers work at once. SQLite's readers do not block each other; each keeps its own page cache.
