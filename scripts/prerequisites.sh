@@ -93,6 +93,12 @@ need_redis() {
     apt_install redis-server
 }
 
+# The engine inside Ollama, which tests ask for vectors of a tiny model. Kept under .cache.
+need_llama_server() {
+    if is_root; then scripts/llama_server.sh; else sudo -E scripts/llama_server.sh; fi ||
+        fail "llama-server cannot be had: tests start one" "Run scripts/llama_server.sh as root to see why."
+}
+
 need_components() {
     cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 && return
     command -v rustup >/dev/null ||

@@ -6,6 +6,7 @@ use soniquebay_domain::{EmbedError, Embedder, Purpose, Space, SpaceError, TrackF
 
 use crate::describe::{Part, Template};
 use crate::measure::{NUMBERS, measure};
+use crate::remote::RemoteModel;
 
 /// What the numeric block weighs beside a text block of length 1. Part of the revision; chosen in docs/quality.md.
 const NUMBERS_WEIGHT: f32 = 0.2;
@@ -31,7 +32,13 @@ impl SpaceSettings {
         let numbers = if self.text_only { 0 } else { NUMBERS };
         // Raised with any change of template, mean, mapping or weight.
         let name = format!("{}-1", self.template.name());
-        let revision = if CENTRED.contains(&model) { name } else { format!("{name}-uncentred") };
+        // What a server's model wants before a text decides its vectors too.
+        let prefixes = RemoteModel::known(model).map(|model| model.revision()).filter(|prefixes| !prefixes.is_empty());
+        let revision = match prefixes {
+            _ if CENTRED.contains(&model) => name,
+            Some(prefixes) => format!("{name}-uncentred+{prefixes}"),
+            None => format!("{name}-uncentred"),
+        };
         Space::new(model, text_dims.saturating_add(numbers), &revision)
     }
 
@@ -259,8 +266,20 @@ mod tests {
             ("all-MiniLM-L6-v2", 384, Template::Parts, false, "all-MiniLM-L6-v2/396/parts-1"),
             ("all-MiniLM-L6-v2", 384, Template::Fields, true, "all-MiniLM-L6-v2/384/fields-1"),
             ("all-MiniLM-L6-v2-int8", 384, Template::Parts, false, "all-MiniLM-L6-v2-int8/396/parts-1"),
-            ("nomic-embed-text", 768, Template::Parts, true, "nomic-embed-text/768/parts-1-uncentred"),
-            ("nomic-embed-text", 768, Template::Parts, false, "nomic-embed-text/780/parts-1-uncentred"),
+            (
+                "nomic-embed-text",
+                768,
+                Template::Parts,
+                true,
+                "nomic-embed-text/768/parts-1-uncentred+search_document+search_query",
+            ),
+            (
+                "nomic-embed-text",
+                768,
+                Template::Parts,
+                false,
+                "nomic-embed-text/780/parts-1-uncentred+search_document+search_query",
+            ),
         ] {
             let (settings, space) = (SpaceSettings { template, text_only }, Space::parse(name).unwrap());
             assert_eq!(settings.space(model, text_dims).as_ref(), Ok(&space));
