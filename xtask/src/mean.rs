@@ -8,7 +8,7 @@ use std::thread;
 use anyhow::{Context, anyhow, bail};
 use soniquebay_domain::TrackFields;
 use soniquebay_embed::Template;
-use soniquebay_embed::local::{LocalModel, Scratch};
+use soniquebay_embed::local::{LocalModel, Precision, Scratch};
 use soniquebay_wire::parse_track;
 
 use crate::repository::Repository;
@@ -76,7 +76,7 @@ struct Mean {
 
 fn means(repository: &Repository, model: &Path) -> anyhow::Result<Vec<Mean>> {
     let tracks = neutral_tracks(repository)?;
-    let model = LocalModel::load(model)
+    let model = LocalModel::load(model, Precision::Fp32)
         .with_context(|| format!("the model in {} cannot be loaded; `./check` fetches it", model.display()))?;
     Template::ALL
         .into_iter()

@@ -4,12 +4,14 @@ use async_trait::async_trait;
 use soniquebay_domain::{EmbedError, Embedder, Purpose};
 use tokio::sync::OnceCell;
 
-use crate::local::{ALL_MINILM_L6_V2, LocalEmbedder, LocalModel};
+use crate::local::{ALL_MINILM_L6_V2, LocalEmbedder, LocalModel, Precision};
 use crate::model_files::{ModelFiles, ModelFilesError, ModelStatus};
 
 /// The model of a data folder, loaded when it is first needed: a command that embeds nothing costs no memory, and a model
 /// that is pulled while a server runs is found without a restart.
 pub struct InstalledModel {
+    name: String,
+    precision: Precision,
     files: ModelFiles,
     loaded: OnceCell<LocalEmbedder>,
     /// What the last look at the content of the files said, by their fingerprint: damaged files are not read again and again.
@@ -20,13 +22,19 @@ pub struct InstalledModel {
 type Checked = (String, Result<(), EmbedError>);
 
 impl InstalledModel {
-    /// The model whose files these are, there or not.
+    /// The model whose files these are, there or not, in single precision.
     pub fn new(files: ModelFiles) -> Self {
-        Self { files, loaded: OnceCell::new(), checked: Arc::default() }
+        Self::with_precision(files, Precision::Fp32)
+    }
+
+    /// The model whose files these are, there or not. The files are the same for every precision; the name is not.
+    pub fn with_precision(files: ModelFiles, precision: Precision) -> Self {
+        let name = ALL_MINILM_L6_V2.model_name(precision);
+        Self { name, precision, files, loaded: OnceCell::new(), checked: Arc::default() }
     }
 
     fn missing(&self) -> EmbedError {
-        EmbedError::ModelMissing { model: ALL_MINILM_L6_V2.name.to_owned() }
+        EmbedError::ModelMissing { model: self.name.clone() }
     }
 
     /// Whether the files hold what was published: a damaged model would make vectors that look right and are not.
@@ -56,10 +64,10 @@ impl InstalledModel {
         self.loaded
             .get_or_try_init(|| async {
                 self.health().await?;
-                let folder = self.files.folder().to_owned();
+                let (folder, precision) = (self.files.folder().to_owned(), self.precision);
                 tokio::task::spawn_blocking(move || {
-                    let model =
-                        LocalModel::load(&folder).map_err(|error| EmbedError::Unavailable(error.to_string()))?;
+                    let model = LocalModel::load(&folder, precision)
+                        .map_err(|error| EmbedError::Unavailable(error.to_string()))?;
                     LocalEmbedder::start(Arc::new(model), LocalEmbedder::default_workers())
                         .map_err(|error| EmbedError::Unavailable(error.to_string()))
                 })
@@ -73,7 +81,7 @@ impl InstalledModel {
 #[async_trait]
 impl Embedder for InstalledModel {
     fn model(&self) -> &str {
-        ALL_MINILM_L6_V2.name
+        &self.name
     }
 
     fn dims(&self) -> usize {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use soniquebay_domain::{Embedder, Purpose};
-use soniquebay_embed::local::{ALL_MINILM_L6_V2, Isa, LocalEmbedder, LocalModel, ModelError, Scratch};
+use soniquebay_embed::local::{ALL_MINILM_L6_V2, Isa, LocalEmbedder, LocalModel, ModelError, Precision, Scratch};
 
 fn model_folder() -> PathBuf {
     let how = "set SONIQUEBAY_TEST_MODEL to a folder with model.safetensors and tokenizer.json of all-MiniLM-L6-v2; \
@@ -24,7 +24,11 @@ fn model_folder() -> PathBuf {
 /// Loaded once: all tests of this file share it.
 fn model() -> Arc<LocalModel> {
     static MODEL: OnceLock<Arc<LocalModel>> = OnceLock::new();
-    MODEL.get_or_init(|| Arc::new(LocalModel::load(&model_folder()).unwrap())).clone()
+    MODEL.get_or_init(|| load(Precision::Fp32, Isa::detect())).clone()
+}
+
+fn load(precision: Precision, isa: Isa) -> Arc<LocalModel> {
+    Arc::new(LocalModel::load_with(&model_folder(), ALL_MINILM_L6_V2, precision, isa).unwrap())
 }
 
 struct Reference {
@@ -66,26 +70,52 @@ fn assert_same(found: &[Vec<f32>], expected: &Reference, what: &str) {
 fn every_instruction_set_gives_the_reference_vectors() {
     let reference = reference();
     for isa in Isa::available() {
-        let model = LocalModel::load_with(&model_folder(), ALL_MINILM_L6_V2, isa).unwrap();
-        let vectors = model.encode(&mut Scratch::default(), &reference.texts).unwrap();
+        let vectors = load(Precision::Fp32, isa).encode(&mut Scratch::default(), &reference.texts).unwrap();
         assert_same(&vectors, &reference, isa.name());
+    }
+}
+
+#[test]
+fn vectors_in_8_bits_are_near_the_reference_on_every_instruction_set() {
+    let reference = reference();
+    for isa in Isa::available() {
+        let vectors = load(Precision::Int8, isa).encode(&mut Scratch::default(), &reference.texts).unwrap();
+        for ((found, exact), text) in vectors.iter().zip(&reference.vectors).zip(&reference.texts) {
+            let cosine = cosine(found, exact);
+            assert!(cosine > 0.995, "{}: cosine {cosine} for {text:?}", isa.name());
+        }
+    }
+}
+
+#[test]
+fn every_instruction_set_with_fused_products_gives_the_same_bits() {
+    let texts = reference().texts;
+    for precision in Precision::ALL {
+        let encode = |isa: &Isa| load(precision, *isa).encode(&mut Scratch::default(), &texts).unwrap();
+        let fused: Vec<Isa> = Isa::available().into_iter().filter(|isa| isa.name() != "portable").collect();
+        let all: Vec<_> = fused.iter().map(encode).collect();
+        for (isa, vectors) in fused.iter().zip(&all) {
+            assert!(*vectors == all[0], "{precision:?}: {} differs from {}", isa.name(), fused[0].name());
+        }
     }
 }
 
 #[test]
 fn neither_order_nor_company_changes_a_vector() {
     let texts = reference().texts;
-    let mut scratch = Scratch::default();
-    let together = model().encode(&mut scratch, &texts).unwrap();
+    for model in [model(), load(Precision::Int8, Isa::detect())] {
+        let mut scratch = Scratch::default();
+        let together = model.encode(&mut scratch, &texts).unwrap();
 
-    let reversed: Vec<&String> = texts.iter().rev().collect();
-    let mut backwards = model().encode(&mut scratch, &reversed).unwrap();
-    backwards.reverse();
-    assert!(together == backwards, "order matters");
+        let reversed: Vec<&String> = texts.iter().rev().collect();
+        let mut backwards = model.encode(&mut scratch, &reversed).unwrap();
+        backwards.reverse();
+        assert!(together == backwards, "{}: order matters", model.name());
 
-    for (text, together) in texts.iter().zip(&together) {
-        let alone = model().encode(&mut Scratch::default(), &[text]).unwrap();
-        assert!(alone[0] == *together, "company matters for {text:?}");
+        for (text, together) in texts.iter().zip(&together) {
+            let alone = model.encode(&mut Scratch::default(), &[text]).unwrap();
+            assert!(alone[0] == *together, "{}: company matters for {text:?}", model.name());
+        }
     }
 }
 
@@ -122,19 +152,19 @@ async fn the_embedder_gives_the_reference_vectors_in_order() {
 fn a_model_of_other_sizes_is_refused() {
     let mut config = ALL_MINILM_L6_V2;
     config.intermediate = 1024;
-    let error = LocalModel::load_with(&model_folder(), config, Isa::detect()).unwrap_err();
+    let error = LocalModel::load_with(&model_folder(), config, Precision::Fp32, Isa::detect()).unwrap_err();
     assert!(matches!(error, ModelError::TensorShape { .. }), "{error}");
 
     let mut config = ALL_MINILM_L6_V2;
     config.layers = 12;
-    let error = LocalModel::load_with(&model_folder(), config, Isa::detect()).unwrap_err();
+    let error = LocalModel::load_with(&model_folder(), config, Precision::Fp32, Isa::detect()).unwrap_err();
     assert!(matches!(error, ModelError::TensorMissing { .. }), "{error}");
 }
 
 #[test]
 fn damaged_files_are_errors() {
     let folder = tempfile::tempdir().unwrap();
-    let load = || LocalModel::load(folder.path()).unwrap_err();
+    let load = || LocalModel::load(folder.path(), Precision::Fp32).unwrap_err();
     let put = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
     let sound = |name: &str| std::fs::read(model_folder().join(name)).unwrap();
 

@@ -1,6 +1,6 @@
 //! Multi-head self-attention over one text.
 
-use super::elementwise::softmax;
+use super::elementwise::{scale_rows, softmax};
 use super::kernels::{Isa, NO_BIAS, PANEL, Product};
 
 /// Reusable buffers of [`attend`].
@@ -10,6 +10,8 @@ pub(crate) struct AttentionScratch {
     keys: Vec<f32>,
     /// `[tokens, padded tokens]`: scores, then weights, of one head.
     scores: Vec<f32>,
+    /// What the weights of each token must be multiplied by to sum to one.
+    shares: Vec<f32>,
 }
 
 /// Computes attention among the tokens of one text.
@@ -29,7 +31,7 @@ pub(crate) fn attend(
     let head_width = hidden / heads;
     let padded = tokens.next_multiple_of(PANEL);
     let scale = 1.0 / (head_width as f32).sqrt();
-    let AttentionScratch { keys, scores } = scratch;
+    let AttentionScratch { keys, scores, shares } = scratch;
     // Columns past the last token must be finite: zero them once, no head writes there.
     keys.clear();
     keys.resize(head_width * padded, 0.0);
@@ -59,7 +61,7 @@ pub(crate) fn attend(
             }
             .run(isa);
         }
-        softmax(isa, scores, padded, tokens, scale);
+        softmax(isa, scores, padded, tokens, scale, shares);
         // Row-major values already are panels: 32 columns, one token per row.
         for column in (0..head_width).step_by(PANEL) {
             Product {
@@ -75,6 +77,8 @@ pub(crate) fn attend(
             }
             .run(isa);
         }
+        // The weighted sums have fewer values than the weights: scaling those instead is less work.
+        scale_rows(isa, &mut context[head * head_width..], hidden, head_width, shares);
     }
 }
 

@@ -86,7 +86,7 @@ impl LocalEmbedder {
 #[async_trait]
 impl Embedder for LocalEmbedder {
     fn model(&self) -> &str {
-        self.model.config().name
+        self.model.name()
     }
 
     fn dims(&self) -> usize {

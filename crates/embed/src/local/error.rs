@@ -14,6 +14,14 @@ pub enum ModelError {
         /// What the operating system said; `NotFound` means that no model is installed.
         source: io::Error,
     },
+    /// There is not enough memory for the weights.
+    #[error("there is no memory for {bytes} bytes of weights")]
+    Memory {
+        /// How much was asked for.
+        bytes: usize,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// A weights file whose header is not valid safetensors, or which does not have the
     /// length that its header announces.
     #[error("{} is not a valid safetensors file: {reason}", path.display())]

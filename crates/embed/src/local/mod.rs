@@ -4,10 +4,14 @@
 //! `attention` among its tokens and the steps of `elementwise`, and at the end one unit vector. `embedder` runs all that
 //! on threads of its own, behind the port of the domain.
 //!
+//! The path of the weights: `weights` reads them, `matrix` lays them out (in 8 bits through `quantise`) as sections of an
+//! `image`, `packed` keeps that image in a file for the next start.
+//!
 //! Invariants:
-//! - `unsafe` appears only in `kernels`, behind one bounds check per panel product and an [`Isa`] value as proof of
-//!   processor support.
-//! - A text's vector does not depend on its batch, bit for bit, and differs between instruction sets only by rounding.
+//! - `unsafe` appears in `kernels`, behind one bounds check per panel product and an [`Isa`] value as proof of
+//!   processor support, and in `image`, where a file is mapped.
+//! - A text's vector does not depend on its batch, bit for bit, nor on the instruction set, but for the portable one, which
+//!   rounds differently.
 //! - A damaged model file gives a [`ModelError`], never a panic.
 
 #![deny(unsafe_code)]
@@ -18,11 +22,17 @@ mod bert;
 mod elementwise;
 mod embedder;
 mod error;
+mod image;
 #[allow(unsafe_code)] // See the first invariant.
 mod kernels;
 mod lanes;
+#[cfg(test)]
+mod made_up;
 mod matrix;
 mod model;
+mod packed;
+mod precision;
+mod quantise;
 mod tokenizer;
 mod weights;
 
@@ -31,3 +41,4 @@ pub use embedder::LocalEmbedder;
 pub use error::ModelError;
 pub use kernels::Isa;
 pub use model::LocalModel;
+pub use precision::Precision;

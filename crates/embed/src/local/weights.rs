@@ -58,6 +58,11 @@ impl Checkpoint {
         Ok(Checkpoint { path: path.to_owned(), file, metadata, data_start })
     }
 
+    /// What the operating system says of the open file.
+    pub(crate) fn metadata(&self) -> Result<std::fs::Metadata, ModelError> {
+        self.file.metadata().map_err(|source| ModelError::Read { path: self.path.clone(), source })
+    }
+
     /// The values of one tensor, row-major, provided it has this shape and holds f32.
     pub(crate) fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
         let info = self.metadata.info(name).ok_or_else(|| ModelError::TensorMissing { name: name.to_owned() })?;

@@ -13,9 +13,13 @@ pub struct Isa(Kind);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     #[cfg(target_arch = "x86_64")]
+    Avx512Vnni,
+    #[cfg(target_arch = "x86_64")]
     Avx512,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    #[cfg(target_arch = "aarch64")]
+    NeonDotprod,
     #[cfg(target_arch = "aarch64")]
     Neon,
     Portable,
@@ -32,16 +36,28 @@ impl Isa {
         let mut found = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
-            if std::arch::is_x86_feature_detected!("avx512f") {
+            use std::arch::is_x86_feature_detected as has;
+            let avx2 = has!("avx2") && has!("fma");
+            let avx512 = avx2 && has!("avx512f");
+            if avx512 && has!("avx512bw") && has!("avx512vnni") {
+                found.push(Isa(Kind::Avx512Vnni));
+            }
+            if avx512 {
                 found.push(Isa(Kind::Avx512));
             }
-            if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+            if avx2 {
                 found.push(Isa(Kind::Avx2));
             }
         }
         #[cfg(target_arch = "aarch64")]
-        if std::arch::is_aarch64_feature_detected!("neon") {
-            found.push(Isa(Kind::Neon));
+        {
+            use std::arch::is_aarch64_feature_detected as has;
+            if has!("neon") && has!("dotprod") {
+                found.push(Isa(Kind::NeonDotprod));
+            }
+            if has!("neon") {
+                found.push(Isa(Kind::Neon));
+            }
         }
         found.push(Isa(Kind::Portable));
         found
@@ -51,9 +67,13 @@ impl Isa {
     pub fn name(self) -> &'static str {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
+            Kind::Avx512Vnni => "avx512-vnni",
+            #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => "avx512",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Kind::NeonDotprod => "neon-dotprod",
             #[cfg(target_arch = "aarch64")]
             Kind::Neon => "neon",
             Kind::Portable => "portable",
@@ -81,15 +101,15 @@ impl Isa {
             pass.run();
         }
         match self.0 {
-            // SAFETY: an `Isa` of this kind exists only where AVX-512F was detected.
+            // SAFETY: an `Isa` of these kinds exists only where AVX-512F was detected.
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => unsafe { avx512(pass) },
+            Kind::Avx512Vnni | Kind::Avx512 => unsafe { avx512(pass) },
             // SAFETY: an `Isa` of this kind exists only where AVX2 was detected.
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => unsafe { avx2(pass) },
             // NEON belongs to the aarch64 baseline: the plain build already uses it.
             #[cfg(target_arch = "aarch64")]
-            Kind::Neon => pass.run(),
+            Kind::NeonDotprod | Kind::Neon => pass.run(),
             Kind::Portable => pass.run(),
         }
     }

@@ -1,80 +1,29 @@
-//! Panel products: the matrix kernels, and the only `unsafe` code of the engine.
+//! Panel products: the matrix kernels, and with the mapped file the only `unsafe` code of the engine.
 //!
-//! All multiplications of the model are cut into products with a *panel*, a right-hand
-//! matrix of exactly [`PANEL`] columns. [`Product::run`] checks every bound once, then calls
-//! the kernel of the chosen [`Isa`], which reads and writes without further checks.
+//! All multiplications of the model are cut into products with a *panel*, a right-hand matrix of exactly [`PANEL`]
+//! columns. `Product::run` and `QuantisedProduct::run` check every bound once, then call the kernel of the chosen [`Isa`],
+//! which reads and writes without further checks.
 
+mod fp32;
+mod int8;
 mod isa;
-
-#[cfg(target_arch = "x86_64")]
-mod avx2;
-#[cfg(target_arch = "x86_64")]
-mod avx512;
-#[cfg(target_arch = "aarch64")]
-mod neon;
-mod portable;
 #[cfg(test)]
-mod tests;
+mod noise;
 
+pub(crate) use fp32::{NO_BIAS, Product};
+pub(crate) use int8::{DEPTH_GROUP, QuantisedProduct};
 pub use isa::Isa;
 pub(crate) use isa::Pass;
 
 use isa::Kind;
 
-/// Columns of a panel: two AVX-512 registers, two passes of two AVX2 registers, two passes
-/// of four NEON registers.
+/// Columns of a panel: two AVX-512 registers, two passes of two AVX2 registers, two passes of four NEON registers.
 pub(crate) const PANEL: usize = 32;
 
-/// The bias of a product that has none.
-pub(crate) const NO_BIAS: [f32; PANEL] = [0.0; PANEL];
-
-/// `out[rows × 32] = a[rows × depth] · b[depth × 32] + bias`, all row-major.
-///
-/// A stride is the distance between the starts of two rows, in values.
-#[derive(Debug)]
-pub(crate) struct Product<'a> {
-    pub(crate) rows: usize,
-    pub(crate) depth: usize,
-    pub(crate) a: &'a [f32],
-    pub(crate) a_stride: usize,
-    pub(crate) b: &'a [f32],
-    pub(crate) b_stride: usize,
-    pub(crate) bias: &'a [f32; PANEL],
-    pub(crate) out: &'a mut [f32],
-    pub(crate) out_stride: usize,
-}
-
-impl Product<'_> {
-    /// Computes the product.
-    ///
-    /// Every output row is summed in the same order whatever `rows` is, so a row's result
-    /// never depends on what else is in the batch.
-    pub(crate) fn run(mut self, isa: Isa) {
-        self.check();
-        match isa.kind() {
-            // SAFETY: the `Isa` proves AVX-512F, and `check` has passed.
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => unsafe { avx512::multiply(&mut self) },
-            // SAFETY: the `Isa` proves AVX2 and FMA, and `check` has passed.
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => unsafe { avx2::multiply(&mut self) },
-            // SAFETY: the `Isa` proves NEON, and `check` has passed.
-            #[cfg(target_arch = "aarch64")]
-            Kind::Neon => unsafe { neon::multiply(&mut self) },
-            Kind::Portable => portable::multiply(&mut self),
-        }
-    }
-
-    /// Panics unless every row that the kernels touch lies inside its slice.
-    fn check(&self) {
-        let fits = |length: usize, rows: usize, stride: usize, width: usize| {
-            // Saturating: an absurd stride must fail the comparison, not wrap past it.
-            rows == 0 || (rows - 1).saturating_mul(stride).saturating_add(width) <= length
-        };
-        assert!(fits(self.a.len(), self.rows, self.a_stride, self.depth), "a is too short");
-        assert!(fits(self.b.len(), self.depth, self.b_stride, PANEL), "b is too short");
-        assert!(fits(self.out.len(), self.rows, self.out_stride, PANEL), "out is too short");
-    }
+/// Whether `rows` rows of `width` values, each `stride` after the one before, lie inside `length` values.
+fn fits(length: usize, rows: usize, stride: usize, width: usize) -> bool {
+    // Saturating: an absurd stride must fail the comparison, not wrap past it.
+    rows == 0 || (rows - 1).saturating_mul(stride).saturating_add(width) <= length
 }
 
 /// Height of the next tile when `left` rows remain and a tile holds at most `limit`.

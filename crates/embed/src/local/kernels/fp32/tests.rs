@@ -1,22 +1,5 @@
+use super::super::noise::Noise;
 use super::{Isa, PANEL, Product};
-
-/// A small reproducible generator: the tests need variety, not quality.
-struct Noise(u64);
-
-impl Noise {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        self.0 >> 33
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        self.next() as usize % limit
-    }
-
-    fn values(&mut self, count: usize) -> Vec<f32> {
-        (0..count).map(|_| self.next() as f32 / (1u64 << 30) as f32 - 1.0).collect()
-    }
-}
 
 struct Shape {
     rows: usize,
