@@ -118,3 +118,18 @@ need_cargo_deny() {
         cargo install cargo-deny --locked --version "$CARGO_DENY_VERSION" --root "$tools" ||
         fail "cargo-deny cannot be built" "Without it, licences and sources of the dependencies go unchecked."
 }
+
+# The engine is also tested on an emulated Arm processor. Where that cannot be had, the check says that it was left out.
+want_arm() {
+    [[ $(uname -m) == aarch64 ]] && return
+    if ! { command -v qemu-aarch64 && command -v aarch64-linux-gnu-gcc; } >/dev/null; then
+        if command -v apt-get >/dev/null && has_root_at_hand; then
+            say "Installing qemu-user and a cross compiler: the engine is tested on an emulated Arm processor too."
+            apt_install qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross || true
+        else
+            say "Note: the engine is not tested on Arm. As root: apt-get install qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
+        fi
+    fi
+    rustup target add aarch64-unknown-linux-gnu 2>/dev/null ||
+        say "Note: there is no Rust for aarch64-unknown-linux-gnu, and no rustup to add it."
+}

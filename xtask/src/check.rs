@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, bail, ensure};
 
 use crate::repository::Repository;
-use crate::{mean, tidy};
+use crate::{arm, mean, tidy};
 
 /// How long fetching the advisories may take.
 const FETCH_SECONDS: &str = "120";
@@ -50,6 +50,7 @@ pub(crate) fn run(repository: &Repository, model: &Path) -> anyhow::Result<()> {
     // What the tests start is what is given to users.
     gate.command("build", &mut cargo(&["build", "--release", "--workspace"]))?;
     gate.command("examples in documents", &mut cargo(&["test", "--release", "--workspace", "--doc"]))?;
+    gate.step("arm", || arm::run(repository, model))?;
     // Last, so that what one reads at the end is how many tests passed.
     gate.command("test", &mut cargo(&["test", "--release", "--workspace", "--lib", "--bins", "--tests"]))?;
     gate.close();

@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "its output is for whoever runs it")]
 
+mod arm;
 mod check;
 mod mean;
 mod repository;
@@ -32,6 +33,12 @@ enum Command {
     },
     /// Check what no compiler checks: crate edges, length of files, what the documents name, words that may not be there.
     Tidy,
+    /// Run the engine's tests on emulated Arm processors, as `check` does.
+    Arm {
+        /// Folder of the model, all-MiniLM-L6-v2.
+        #[arg(long, value_name = "DIR", env = "SONIQUEBAY_TEST_MODEL")]
+        model: PathBuf,
+    },
     /// Compute the mean text vectors of the neutral tracks anew, one for each template.
     Mean {
         /// Compare with the files that are there instead of writing them.
@@ -57,6 +64,9 @@ fn run(command: &Command) -> anyhow::Result<()> {
     let repository = Repository::find()?;
     match command {
         Command::Check { model } => check::run(&repository, model),
+        Command::Arm { model } => {
+            arm::run(&repository, model)?.map_or(Ok(()), |missing| Err(anyhow::Error::msg(missing)))
+        }
         Command::Tidy => tidy::run(&repository),
         Command::Mean { check: true, model } => mean::check(&repository, model),
         Command::Mean { check: false, model } => mean::write(&repository, model),

@@ -100,6 +100,18 @@ fn every_instruction_set_with_fused_products_gives_the_same_bits() {
     }
 }
 
+/// The same everywhere: this test also runs on Arm.
+#[test]
+fn one_text_has_these_very_bits() {
+    let text = "Title: Jóga | Artist: Björk | Genre: Electronic | Year: 1997";
+    for (precision, expected) in [(Precision::Fp32, 2_806_040_353), (Precision::Int8, 3_317_319_043)] {
+        let isa = Isa::detect();
+        let vector = load(precision, isa).encode(&mut Scratch::default(), &[text]).unwrap().remove(0);
+        let bits = vector.iter().fold(0u32, |sum, value| sum.wrapping_mul(31).wrapping_add(value.to_bits()));
+        assert_eq!(bits, expected, "{} in {precision:?}", isa.name());
+    }
+}
+
 #[test]
 fn neither_order_nor_company_changes_a_vector() {
     let texts = reference().texts;

@@ -1,16 +1,17 @@
 //! Multi-head self-attention over one text.
 
-use super::elementwise::{scale_rows, softmax};
+use super::elementwise::{scale_rows, softmax_columns};
 use super::kernels::{Isa, NO_BIAS, PANEL, Product};
 
 /// Reusable buffers of [`attend`].
 #[derive(Debug, Default)]
 pub(crate) struct AttentionScratch {
-    /// The keys of one head, transposed into panels of 32 tokens.
-    keys: Vec<f32>,
-    /// `[tokens, padded tokens]`: scores, then weights, of one head.
+    /// The queries of one head, transposed into panels of 32 tokens.
+    queries: Vec<f32>,
+    /// `[tokens, padded tokens]`, keys by queries: scores, then weights, of one head. That way round, what is summed for a
+    /// query stands in one column, and a register holds columns of many queries.
     scores: Vec<f32>,
-    /// What the weights of each token must be multiplied by to sum to one.
+    /// What the weights of each query must be multiplied by to sum to one.
     shares: Vec<f32>,
 }
 
@@ -31,28 +32,29 @@ pub(crate) fn attend(
     let head_width = hidden / heads;
     let padded = tokens.next_multiple_of(PANEL);
     let scale = 1.0 / (head_width as f32).sqrt();
-    let AttentionScratch { keys, scores, shares } = scratch;
+    let AttentionScratch { queries, scores, shares } = scratch;
     // Columns past the last token must be finite: zero them once, no head writes there.
-    keys.clear();
-    keys.resize(head_width * padded, 0.0);
+    queries.clear();
+    queries.resize(head_width * padded, 0.0);
     scores.resize(tokens * padded, 0.0);
 
     for head in 0..heads {
-        let queries = &qkv[head * head_width..];
+        let keys = &qkv[hidden + head * head_width..];
         let values = &qkv[2 * hidden + head * head_width..];
         for (token, row) in qkv.chunks_exact(stride).enumerate() {
-            let panel = &mut keys[token / PANEL * PANEL * head_width..];
-            let key = &row[hidden + head * head_width..][..head_width];
-            for (k, &value) in key.iter().enumerate() {
+            let panel = &mut queries[token / PANEL * PANEL * head_width..];
+            let query = &row[head * head_width..][..head_width];
+            for (k, &value) in query.iter().enumerate() {
                 panel[k * PANEL + token % PANEL] = value;
             }
         }
-        for (index, panel) in keys.chunks_exact(PANEL * head_width).enumerate() {
+        for (index, panel) in queries.chunks_exact(PANEL * head_width).enumerate() {
             Product {
                 rows: tokens,
                 depth: head_width,
-                a: queries,
+                a: keys,
                 a_stride: stride,
+                a_step: 1,
                 b: panel,
                 b_stride: PANEL,
                 bias: &NO_BIAS,
@@ -61,14 +63,15 @@ pub(crate) fn attend(
             }
             .run(isa);
         }
-        softmax(isa, scores, padded, tokens, scale, shares);
+        softmax_columns(isa, scores, padded, scale, shares);
         // Row-major values already are panels: 32 columns, one token per row.
         for column in (0..head_width).step_by(PANEL) {
             Product {
                 rows: tokens,
                 depth: tokens,
                 a: scores,
-                a_stride: padded,
+                a_stride: 1,
+                a_step: padded,
                 b: &values[column..],
                 b_stride: stride,
                 bias: &NO_BIAS,

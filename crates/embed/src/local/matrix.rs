@@ -76,6 +76,7 @@ impl Linear {
                         depth: self.inputs,
                         a: x,
                         a_stride: self.inputs,
+                        a_step: 1,
                         b: panel,
                         b_stride: PANEL,
                         bias,

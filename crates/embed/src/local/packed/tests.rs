@@ -21,7 +21,7 @@ fn the_first_load_packs_and_the_next_one_maps_the_same() {
         write_weights(folder.path());
         let (image, bert) = load(folder.path(), TINY, precision).unwrap();
         let name = format!("packed-{}-1.bin", precision.name());
-        assert_eq!(packed_files(folder.path()), [name.clone()]);
+        assert_eq!(packed_files(folder.path()), [name.as_str()]);
         let made = std::fs::metadata(folder.path().join(&name)).unwrap();
         let (again, bert_again) = load(folder.path(), TINY, precision).unwrap();
         assert_eq!(std::fs::metadata(folder.path().join(&name)).unwrap().ino(), made.ino(), "it was made again");

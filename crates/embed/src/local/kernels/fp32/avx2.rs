@@ -32,8 +32,8 @@ pub(super) unsafe fn multiply(product: &mut Product<'_>) {
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn tile<const ROWS: usize>(product: &mut Product<'_>, row: usize, column: usize) {
-    // SAFETY: every address is `row * stride + offset` with `row` below `rows` (or, for the
-    // panel, below `depth`) and `offset` inside a row: the extents that `check` compared.
+    // SAFETY: every address is `row * stride + offset` with `row` below `rows` (or, for the panel, below `depth`) and `offset`
+    // inside a row, which in `a` is `k * a_step` with `k` below `depth`: the extents that `check` compared.
     unsafe {
         let a = product.a.as_ptr().add(row * product.a_stride);
         let panel = product.b.as_ptr().add(column);
@@ -44,7 +44,7 @@ unsafe fn tile<const ROWS: usize>(product: &mut Product<'_>, row: usize, column:
             let b = panel.add(k * product.b_stride);
             let (left, right) = (_mm256_loadu_ps(b), _mm256_loadu_ps(b.add(8)));
             for (i, sum) in sums.iter_mut().enumerate() {
-                let factor = _mm256_broadcast_ss(&*a.add(i * product.a_stride + k));
+                let factor = _mm256_broadcast_ss(&*a.add(i * product.a_stride + k * product.a_step));
                 sum[0] = _mm256_fmadd_ps(factor, left, sum[0]);
                 sum[1] = _mm256_fmadd_ps(factor, right, sum[1]);
             }

@@ -15,15 +15,17 @@ use super::{Isa, Kind, PANEL, fits, tile_height, with_height};
 /// The bias of a product that has none.
 pub(crate) const NO_BIAS: [f32; PANEL] = [0.0; PANEL];
 
-/// `out[rows × 32] = a[rows × depth] · b[depth × 32] + bias`, all row-major.
+/// `out[rows × 32] = a[rows × depth] · b[depth × 32] + bias`.
 ///
-/// A stride is the distance between the starts of two rows, in values.
+/// A stride is the distance between the starts of two rows, in values; `b` and `out` have the values of a row side by side,
+/// `a` has them `a_step` apart, so that it may as well be a transposed matrix.
 #[derive(Debug)]
 pub(crate) struct Product<'a> {
     pub(crate) rows: usize,
     pub(crate) depth: usize,
     pub(crate) a: &'a [f32],
     pub(crate) a_stride: usize,
+    pub(crate) a_step: usize,
     pub(crate) b: &'a [f32],
     pub(crate) b_stride: usize,
     pub(crate) bias: &'a [f32; PANEL],
@@ -54,7 +56,8 @@ impl Product<'_> {
 
     /// Panics unless every row that the kernels touch lies inside its slice.
     fn check(&self) {
-        assert!(fits(self.a.len(), self.rows, self.a_stride, self.depth), "a is too short");
+        let a_width = self.depth.saturating_sub(1).saturating_mul(self.a_step).saturating_add(1);
+        assert!(self.depth == 0 || fits(self.a.len(), self.rows, self.a_stride, a_width), "a is too short");
         assert!(fits(self.b.len(), self.depth, self.b_stride, PANEL), "b is too short");
         assert!(fits(self.out.len(), self.rows, self.out_stride, PANEL), "out is too short");
     }

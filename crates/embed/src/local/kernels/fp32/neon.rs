@@ -32,8 +32,8 @@ pub(super) unsafe fn multiply(product: &mut Product<'_>) {
 #[inline]
 #[target_feature(enable = "neon")]
 unsafe fn tile<const ROWS: usize>(product: &mut Product<'_>, row: usize, column: usize) {
-    // SAFETY: every address is `row * stride + offset` with `row` below `rows` (or, for the
-    // panel, below `depth`) and `offset` inside a row: the extents that `check` compared.
+    // SAFETY: every address is `row * stride + offset` with `row` below `rows` (or, for the panel, below `depth`) and `offset`
+    // inside a row, which in `a` is `k * a_step` with `k` below `depth`: the extents that `check` compared.
     unsafe {
         let a = product.a.as_ptr().add(row * product.a_stride);
         let panel = product.b.as_ptr().add(column);
@@ -42,7 +42,7 @@ unsafe fn tile<const ROWS: usize>(product: &mut Product<'_>, row: usize, column:
         for k in 0..product.depth {
             let b = load_row(panel.add(k * product.b_stride));
             for (i, sum) in sums.iter_mut().enumerate() {
-                let factor = *a.add(i * product.a_stride + k);
+                let factor = *a.add(i * product.a_stride + k * product.a_step);
                 for (lane, b) in sum.iter_mut().zip(b) {
                     *lane = vfmaq_n_f32(*lane, b, factor);
                 }

@@ -23,11 +23,11 @@ fn tile<const ROWS: usize>(product: &mut Product<'_>, row: usize, column: usize)
     for sum in &mut sums {
         sum.copy_from_slice(&product.bias[columns.clone()]);
     }
-    let a: [&[f32]; ROWS] = std::array::from_fn(|i| &product.a[(row + i) * product.a_stride..][..product.depth]);
+    let a: [&[f32]; ROWS] = std::array::from_fn(|i| &product.a[(row + i) * product.a_stride..]);
     for k in 0..product.depth {
         let b = &product.b[k * product.b_stride..][columns.clone()];
         for (sum, a) in sums.iter_mut().zip(a) {
-            let factor = a[k];
+            let factor = a[k * product.a_step];
             for (sum, &b) in sum.iter_mut().zip(b) {
                 *sum += factor * b;
             }

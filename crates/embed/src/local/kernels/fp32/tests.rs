@@ -5,12 +5,13 @@ struct Shape {
     rows: usize,
     depth: usize,
     a_stride: usize,
+    a_step: usize,
     b_stride: usize,
     out_stride: usize,
 }
 
 fn run(isa: Isa, shape: &Shape, noise: &mut Noise) -> (Vec<f32>, Vec<f64>) {
-    let a = noise.values(shape.rows * shape.a_stride);
+    let a = noise.values(shape.rows * shape.a_stride + shape.depth * shape.a_step);
     let b = noise.values(shape.depth * shape.b_stride);
     let bias: [f32; PANEL] = noise.values(PANEL).try_into().unwrap();
     let mut out = vec![7.0; shape.rows * shape.out_stride];
@@ -19,6 +20,7 @@ fn run(isa: Isa, shape: &Shape, noise: &mut Noise) -> (Vec<f32>, Vec<f64>) {
         depth: shape.depth,
         a: &a,
         a_stride: shape.a_stride,
+        a_step: shape.a_step,
         b: &b,
         b_stride: shape.b_stride,
         bias: &bias,
@@ -29,7 +31,9 @@ fn run(isa: Isa, shape: &Shape, noise: &mut Noise) -> (Vec<f32>, Vec<f64>) {
     let mut expected = vec![7.0; out.len()];
     for row in 0..shape.rows {
         for column in 0..PANEL {
-            let product = |k: usize| f64::from(a[row * shape.a_stride + k]) * f64::from(b[k * shape.b_stride + column]);
+            let product = |k: usize| {
+                f64::from(a[row * shape.a_stride + k * shape.a_step]) * f64::from(b[k * shape.b_stride + column])
+            };
             expected[row * shape.out_stride + column] =
                 f64::from(bias[column]) + (0..shape.depth).map(product).sum::<f64>();
         }
@@ -46,10 +50,14 @@ fn every_kernel_agrees_with_exact_arithmetic_on_any_shape() {
     for isa in Isa::available() {
         for &rows in &heights {
             let depth = 1 + noise.below(400);
+            // Row-major, or transposed.
+            let (a_stride, a_step) =
+                if noise.below(2) == 0 { (depth + noise.below(9), 1) } else { (1, rows + noise.below(9)) };
             let shape = Shape {
                 rows,
                 depth,
-                a_stride: depth + noise.below(9),
+                a_stride,
+                a_step,
                 b_stride: PANEL + noise.below(9),
                 out_stride: PANEL + noise.below(9),
             };
@@ -80,6 +88,7 @@ fn a_row_does_not_depend_on_its_neighbours() {
                 depth,
                 a,
                 a_stride: depth,
+                a_step: 1,
                 b: &b,
                 b_stride: PANEL,
                 bias: &bias,
@@ -103,6 +112,7 @@ fn undersized(a: usize, b: usize, out: usize, stride: usize) {
         depth: 4,
         a: &vec![0.0; a],
         a_stride: stride,
+        a_step: 1,
         b: &vec![0.0; b],
         b_stride: PANEL,
         bias: &super::NO_BIAS,
