@@ -17,6 +17,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -62,11 +63,11 @@ class Process:
     """One engine in one process that answers lines with lines."""
 
     def __init__(self, command):
-        self.started = time.perf_counter()
+        started = time.perf_counter()
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                         stderr=subprocess.DEVNULL)
         self.ready = self.answer()
-        self.start_ms = (time.perf_counter() - self.started) * 1e3
+        self.start_ms = (time.perf_counter() - started) * 1e3
 
     def send(self, line):
         self.process.stdin.write(line + "\n")
@@ -329,14 +330,22 @@ def spread(values, form="{:.1f}"):
 
 
 def measure(paths, options):
-    engines = [Ours(paths, "fp32"), OnnxRuntime(paths, "fp32", 8), Ours(paths, "int8"), OnnxRuntime(paths, "int8", 4)]
+    engines = []
+    try:
+        return compare(engines, paths, options)
+    finally:
+        for engine in engines:
+            engine.close()
+
+
+def compare(engines, paths, options):
+    engines += [Ours(paths, "fp32"), OnnxRuntime(paths, "fp32", 8), Ours(paths, "int8"), OnnxRuntime(paths, "int8", 4)]
     if paths.llama:
         try:
             engines.append(LlamaCpp(paths))
         except RuntimeError as error:
             warn(f"llama.cpp is left out: {error}")
-    peak = Process.__new__(Process)
-    peak.process = subprocess.Popen([paths.peak], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    peak = Process([paths.peak])
     rates = {engine.name: [] for engine in engines}
     singles = {engine.name: [] for engine in engines}
     peaks = {1: [], 2: []}
@@ -361,8 +370,6 @@ def measure(paths, options):
     memory = {engine.name: engine.memory() for engine in engines}
     say("Comparing vectors")
     samples = {engine.name: load(engine.vectors(os.path.join(paths.cache, "sample.f32"))) for engine in engines}
-    for engine in engines:
-        engine.close()
     return engines, rates, singles, starts, memory, peaks, samples
 
 
@@ -401,6 +408,8 @@ def main():
     os.makedirs(options.cache, exist_ok=True)
     prepare(options)
 
+    # What ends this program ends the engines that it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     paths = Paths(options)
     load_before = os.getloadavg()[0]
     needed, tokens = operations(paths.texts, os.path.join(paths.model, "tokenizer.json"))

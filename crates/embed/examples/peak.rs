@@ -20,6 +20,7 @@ const ROUNDS: u64 = 4_000_000;
 const RUNS: usize = 3;
 
 fn main() -> Result<()> {
+    println!("{}", json!({ "ready": true }));
     for line in std::io::stdin().lock().lines() {
         let threads: usize = line?.trim().parse()?;
         println!("{}", json!({ "fp32": peak(threads, fp32), "int8": peak(threads, int8) }));

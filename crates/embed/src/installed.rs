@@ -106,3 +106,22 @@ impl Embedder for InstalledModel {
         self.embedder().await?.embed(texts, purpose).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn each_precision_is_a_model_of_its_own_name() {
+        let files = ModelFiles::all_minilm_l6_v2(Path::new("/nonexistent"));
+        for (model, name) in [
+            (InstalledModel::new(files.clone()), "all-MiniLM-L6-v2"),
+            (InstalledModel::with_precision(files, Precision::Int8), "all-MiniLM-L6-v2-int8"),
+        ] {
+            assert_eq!((model.model(), model.dims()), (name, 384));
+            assert_eq!(model.health().await, Err(EmbedError::ModelMissing { model: name.to_owned() }));
+        }
+    }
+}

@@ -19,6 +19,8 @@ pub(super) enum Kind {
     #[cfg(target_arch = "x86_64")]
     Avx2,
     #[cfg(target_arch = "aarch64")]
+    NeonI8mm,
+    #[cfg(target_arch = "aarch64")]
     NeonDotprod,
     #[cfg(target_arch = "aarch64")]
     Neon,
@@ -52,6 +54,9 @@ impl Isa {
         #[cfg(target_arch = "aarch64")]
         {
             use std::arch::is_aarch64_feature_detected as has;
+            if has!("neon") && has!("i8mm") {
+                found.push(Isa(Kind::NeonI8mm));
+            }
             if has!("neon") && has!("dotprod") {
                 found.push(Isa(Kind::NeonDotprod));
             }
@@ -72,6 +77,8 @@ impl Isa {
             Kind::Avx512 => "avx512",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Kind::NeonI8mm => "neon-i8mm",
             #[cfg(target_arch = "aarch64")]
             Kind::NeonDotprod => "neon-dotprod",
             #[cfg(target_arch = "aarch64")]
@@ -109,7 +116,7 @@ impl Isa {
             Kind::Avx2 => unsafe { avx2(pass) },
             // NEON belongs to the aarch64 baseline: the plain build already uses it.
             #[cfg(target_arch = "aarch64")]
-            Kind::NeonDotprod | Kind::Neon => pass.run(),
+            Kind::NeonI8mm | Kind::NeonDotprod | Kind::Neon => pass.run(),
             Kind::Portable => pass.run(),
         }
     }

@@ -49,7 +49,7 @@ impl Product<'_> {
             Kind::Avx2 => unsafe { avx2::multiply(&mut self) },
             // SAFETY: the `Isa` proves NEON, and `check` has passed.
             #[cfg(target_arch = "aarch64")]
-            Kind::NeonDotprod | Kind::Neon => unsafe { neon::multiply(&mut self) },
+            Kind::NeonI8mm | Kind::NeonDotprod | Kind::Neon => unsafe { neon::multiply(&mut self) },
             Kind::Portable => portable::multiply(&mut self),
         }
     }

@@ -8,6 +8,8 @@ mod avx2;
 #[cfg(target_arch = "aarch64")]
 mod dotprod;
 #[cfg(target_arch = "aarch64")]
+mod i8mm;
+#[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
 #[cfg(test)]
@@ -58,6 +60,9 @@ impl QuantisedProduct<'_> {
             // SAFETY: the `Isa` proves AVX2 (that of AVX-512 too), and `check` has passed.
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 | Kind::Avx2 => unsafe { avx2::multiply(&mut self) },
+            // SAFETY: the `Isa` proves NEON with its products of 8-bit matrices, and `check` has passed.
+            #[cfg(target_arch = "aarch64")]
+            Kind::NeonI8mm => unsafe { i8mm::multiply(&mut self) },
             // SAFETY: the `Isa` proves NEON with its dot products, and `check` has passed.
             #[cfg(target_arch = "aarch64")]
             Kind::NeonDotprod => unsafe { dotprod::multiply(&mut self) },
