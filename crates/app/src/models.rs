@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, bail, ensure};
 use metrics::{counter, gauge};
 use soniquebay_domain::{Embedder, Space, Vectorizer};
+use soniquebay_embed::local::Precision;
 use soniquebay_embed::model_files::ModelFiles;
 use soniquebay_embed::remote::{ApiKey, BreakerState, Protocol, RemoteConfig, RemoteEmbedder, RemoteModel, ServerUrl};
 use soniquebay_embed::{CachingEmbedder, InstalledModel, MemoryCache, NUMBERS, SpaceSettings, TextAndNumbers};
@@ -112,7 +113,7 @@ impl Models {
     fn bare(&self, model: &str, dims: usize) -> anyhow::Result<Arc<dyn Embedder>> {
         match model {
             DEFAULT_MODEL => return Ok(Arc::new(InstalledModel::new(self.files.clone()))),
-            INT8_MODEL => return Ok(Arc::new(InstalledModel::new(self.files.clone()))),
+            INT8_MODEL => return Ok(Arc::new(InstalledModel::with_precision(self.files.clone(), Precision::Int8))),
             _ => {}
         }
         let args = &self.args;

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 
 use crate::app::App;
 
-const ROUTES: [(&str, &str); 22] = [
+const ROUTES: [(&str, &str); 23] = [
     ("/api/tracks", "get post"),
     ("/api/tracks/batch", "post"),
     ("/api/tracks/search", "get"),

@@ -38,7 +38,7 @@ fn name(key: &TextKey) -> Vec<u8> {
     [b"soniquebay:embedding:".as_slice(), key].concat()
 }
 
-fn away(error: RedisError) -> StoreError {
+fn away(error: &RedisError) -> StoreError {
     StoreError::Unavailable(format!("Redis: {error}"))
 }
 
@@ -51,7 +51,7 @@ impl EmbeddingCache for RedisCache {
         let mut connection = self.connection.clone();
         let names: Vec<Vec<u8>> = keys.iter().map(name).collect();
         let found: Vec<Option<Vec<u8>>> =
-            redis::cmd("MGET").arg(names).query_async(&mut connection).await.map_err(away)?;
+            redis::cmd("MGET").arg(names).query_async(&mut connection).await.map_err(|error| away(&error))?;
         Ok(found.into_iter().map(|bytes| bytes.as_deref().and_then(numbers::read)).collect())
     }
 
@@ -64,6 +64,6 @@ impl EmbeddingCache for RedisCache {
         for (key, vector) in &entries {
             commands.set_ex(name(key), numbers::write(vector), LIFETIME_SECONDS).ignore();
         }
-        commands.query_async::<()>(&mut connection).await.map_err(away)
+        commands.query_async::<()>(&mut connection).await.map_err(|error| away(&error))
     }
 }
