@@ -149,7 +149,7 @@ pub(crate) struct TrackInput {
     #[schema(minimum = 1000, maximum = 2200)]
     year: Option<i32>,
     /// Seconds.
-    #[schema(minimum = 0, maximum = 604800)]
+    #[schema(minimum = 0, maximum = 86400)]
     duration: Option<f64>,
     /// Beats a minute.
     #[schema(minimum = 20, maximum = 999)]

@@ -7,6 +7,6 @@ mod import;
 mod scan;
 mod stop;
 
-pub use import::{Format, ImportError, ImportOptions, ImportProgress, ImportReport, LineFailure, import};
+pub use import::{Format, ImportError, ImportOptions, ImportProgress, ImportReport, LineFailure, LineNote, import};
 pub use scan::{Failure, ScanError, ScanOptions, ScanProgress, ScanReport, ScanStep, is_audio_file, scan};
 pub use stop::StopFlag;

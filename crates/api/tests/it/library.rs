@@ -183,3 +183,17 @@ async fn names_are_searched() {
     assert_eq!(titles("q=joga&genre=ROCK").await, ["Somebody"]);
     app.get("/api/tracks/search?genre=rock").await.problem(422, "invalid_filter");
 }
+
+#[tokio::test]
+async fn what_is_clamped_is_told() {
+    let app = App::new().await;
+    let created = app.post("/api/tracks", &json!({"title": "A", "energy": 1.01, "valence": 0.4})).await;
+    assert_eq!((created.status.as_u16(), created.header("x-soniquebay-clamped")), (201, "energy"));
+    assert_eq!(created.json()["energy"], 1.0);
+    let changed = app.send_json(Method::PATCH, "/api/tracks/1", &json!({"energy": 0.9})).await;
+    assert_eq!((changed.status.as_u16(), changed.header("x-soniquebay-clamped")), (200, ""));
+    let batch = json!([{"title": "B"}, {"title": "C", "danceability": -0.2}]);
+    let report = app.post("/api/tracks/batch", &batch).await.json();
+    assert_eq!((&report["created"], &report["clamped"][0]["index"]), (&json!(2), &json!(1)), "{report}");
+    assert_eq!(report["clamped"][0]["errors"][0]["field"], "danceability");
+}

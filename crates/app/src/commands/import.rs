@@ -68,5 +68,6 @@ pub(crate) fn say(report: &ImportReport) {
         "{} tracks: {} created, {} updated, {} unchanged, {} refused",
         report.lines, report.created, report.updated, report.unchanged, report.failed_total
     ));
+    list(report.clamped.iter().map(|moved| format!("line {}: {}", moved.line, moved.note)), report.clamped_total);
     list(report.failed.iter().map(|failure| format!("line {}: {}", failure.line, failure.reason)), report.failed_total);
 }

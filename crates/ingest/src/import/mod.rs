@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use crate::StopFlag;
 use source::{Entry, Source};
 
-pub use report::{ImportReport, LineFailure};
+pub use report::{ImportReport, LineFailure, LineNote};
 
 /// Bytes in a line, or in a CSV row.
 const LINE_BYTES: usize = 64 * 1024;
@@ -168,6 +168,7 @@ async fn write(
     for Entry { line, record } in batch {
         match record {
             Ok(record) => {
+                record.clamped.iter().for_each(|moved| report.note(line, moved.to_string()));
                 let target = Target::Recognised { id: record.id };
                 writes.push(TrackWrite { target, mode: WriteMode::Merge, patch: record.patch, priority });
                 lines.push(line);

@@ -18,6 +18,10 @@ pub struct ImportReport {
     pub failed: Vec<LineFailure>,
     /// All records that could not be used.
     pub failed_total: u64,
+    /// Numbers that were a little out of range and are kept at its end, the first 1,000.
+    pub clamped: Vec<LineNote>,
+    /// All such numbers.
+    pub clamped_total: u64,
     /// Whether the import was stopped before its end.
     pub stopped: bool,
 }
@@ -31,7 +35,23 @@ pub struct LineFailure {
     pub reason: String,
 }
 
+/// Something about a record that was used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LineNote {
+    /// The line it begins on, counted from 1.
+    pub line: u64,
+    /// What was made of it.
+    pub note: String,
+}
+
 impl ImportReport {
+    pub(super) fn note(&mut self, line: u64, note: String) {
+        self.clamped_total += 1;
+        if self.clamped.len() < LISTED {
+            self.clamped.push(LineNote { line, note });
+        }
+    }
+
     pub(super) fn fail(&mut self, failure: LineFailure) {
         self.failed_total += 1;
         if self.failed.len() < LISTED {

@@ -14,7 +14,8 @@ use soniquebay_wire::clean_text;
 
 /// The most memory that one item of a tag may ask for. Pictures are not read at all.
 const ALLOCATION_LIMIT: usize = 4 * 1024 * 1024;
-const MAX_SECONDS: f64 = 7.0 * 24.0 * 3600.0;
+/// What says that it is longer is damaged, or no music.
+const MAX_SECONDS: f64 = 24.0 * 3600.0;
 
 /// What a file says of its track, path and file data aside.
 #[derive(Debug)]

@@ -11,6 +11,8 @@ pub struct TrackRecord {
     pub id: Option<TrackId>,
     /// What is said of it.
     pub patch: TrackPatch,
+    /// Numbers that were a little out of range and are kept at its end.
+    pub clamped: Vec<FieldError>,
 }
 
 /// Fields of our own answers that nobody can set. They are dropped, so that what was got can be put back.
@@ -40,12 +42,12 @@ pub fn parse_track(fields: Map<String, Value>) -> Result<TrackRecord, Vec<FieldE
         year: source.read(&["year"], value::year),
         duration: source.read(&["duration"], value::duration),
         bpm: source.read(&["bpm", "tempo"], value::bpm),
-        danceability: source.read(&["danceability"], value::share),
+        danceability: source.read_within(&["danceability"], &value::SHARE),
         energy: read_energy(&mut source),
-        valence: source.read(&["valence", "mood_happy"], value::share),
-        acousticness: source.read(&["acousticness", "acoustic"], value::share),
-        instrumentalness: source.read(&["instrumentalness", "instrumental"], value::share),
-        loudness: source.read(&["loudness"], value::loudness),
+        valence: source.read_within(&["valence", "mood_happy"], &value::SHARE),
+        acousticness: source.read_within(&["acousticness", "acoustic"], &value::SHARE),
+        instrumentalness: source.read_within(&["instrumentalness", "instrumental"], &value::SHARE),
+        loudness: source.read_within(&["loudness"], &value::LOUDNESS),
         bitrate: source.read(&["bitrate"], value::bitrate),
         path: source.read(&["path"], value::path),
         file_size: source.read(&["file_size"], value::size),
@@ -57,10 +59,10 @@ pub fn parse_track(fields: Map<String, Value>) -> Result<TrackRecord, Vec<FieldE
     read_genres(&mut source, &mut patch);
     read_key(&mut source, &mut patch);
     patch.extra = read_extra(&mut source);
-    let (rest, mut errors) = source.into_rest();
+    let (rest, mut errors, clamped) = source.into_rest();
     patch.extra.extend(rest.into_iter().filter(|(name, _)| !OURS.contains(&name.as_str())));
     check_extra(&patch.extra, &mut errors);
-    if errors.is_empty() { Ok(TrackRecord { id, patch }) } else { Err(errors) }
+    if errors.is_empty() { Ok(TrackRecord { id, patch, clamped }) } else { Err(errors) }
 }
 
 /// `genre` may be a list: its first entry is the main genre, the others go before the `genre_tags`.
@@ -108,9 +110,10 @@ fn read_key(source: &mut Source, patch: &mut TrackPatch) {
 
 /// Python's analysis knows moods instead: aggressive and party music has energy, relaxed music has little.
 fn read_energy(source: &mut Source) -> Change<f64> {
-    let given = source.read(&["energy"], value::share);
-    let raising = [source.read(&["mood_aggressive"], value::share), source.read(&["mood_party"], value::share)];
-    let lowering = match source.read(&["mood_relaxed"], value::share) {
+    let given = source.read_within(&["energy"], &value::SHARE);
+    let raising =
+        [source.read_within(&["mood_aggressive"], &value::SHARE), source.read_within(&["mood_party"], &value::SHARE)];
+    let lowering = match source.read_within(&["mood_relaxed"], &value::SHARE) {
         Change::Set(relaxed) => Change::Set(1.0 - relaxed),
         other => other,
     };

@@ -1,17 +1,18 @@
 use serde_json::{Map, Value};
 use soniquebay_domain::{Change, FieldError};
 
-use super::value::is_unknown;
+use super::value::{Bounds, is_unknown};
 
 /// The fields as they were sent, taken one by one; what is left in the end nobody here knows.
 pub(super) struct Source {
     fields: Map<String, Value>,
     errors: Vec<FieldError>,
+    clamped: Vec<FieldError>,
 }
 
 impl Source {
     pub(super) fn new(fields: Map<String, Value>) -> Self {
-        Self { fields, errors: Vec::new() }
+        Self { fields, errors: Vec::new(), clamped: Vec::new() }
     }
 
     /// Takes a field that may have several names. The first name that says something wins, so that the canonical name,
@@ -45,12 +46,30 @@ impl Source {
         }
     }
 
+    /// The same for a number between bounds; one that was moved to them is remembered.
+    pub(super) fn read_within(&mut self, names: &[&'static str], bounds: &Bounds) -> Change<f64> {
+        match self.take(names) {
+            None => Change::Keep,
+            Some((name, value)) => match bounds.read(&value) {
+                Ok(None) => Change::Clear,
+                Ok(Some((number, moved))) => {
+                    self.clamped.extend(moved.map(|reason| FieldError::new(name, reason)));
+                    Change::Set(number)
+                }
+                Err(reason) => {
+                    self.refuse(name, reason);
+                    Change::Keep
+                }
+            },
+        }
+    }
+
     pub(super) fn refuse(&mut self, field: &str, reason: impl Into<String>) {
         self.errors.push(FieldError::new(field, reason));
     }
 
-    /// What nobody took, and what went wrong.
-    pub(super) fn into_rest(self) -> (Map<String, Value>, Vec<FieldError>) {
-        (self.fields, self.errors)
+    /// What nobody took, what went wrong, and what was moved to its bounds.
+    pub(super) fn into_rest(self) -> (Map<String, Value>, Vec<FieldError>, Vec<FieldError>) {
+        (self.fields, self.errors, self.clamped)
     }
 }

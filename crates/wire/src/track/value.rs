@@ -1,5 +1,7 @@
 //! Reads one JSON value as what a field wants. `Ok(None)` is a value that says "unknown": null, an empty text.
 
+use std::ops::RangeInclusive;
+
 use serde_json::Value;
 use soniquebay_domain::{Key, Mode, PitchClass, bounds};
 use unicode_normalization::UnicodeNormalization;
@@ -7,7 +9,8 @@ use unicode_normalization::UnicodeNormalization;
 /// What is wrong with a value, without the name of its field.
 type Reason = String;
 
-const MAX_SECONDS: f64 = 7.0 * 24.0 * 3600.0;
+/// Of a longer track the length is almost surely in milliseconds.
+const MAX_SECONDS: f64 = 24.0 * 3600.0;
 /// Above this a bit rate can only be meant in bits a second, as Python's mutagen gives it.
 const MAX_KILOBITS: f64 = 40_000.0;
 
@@ -124,12 +127,30 @@ fn within(value: &Value, min: f64, max: f64, allowed: &str) -> Result<Option<f64
     }
 }
 
-pub(super) fn share(value: &Value) -> Result<Option<f64>, Reason> {
-    within(value, 0.0, 1.0, "0 to 1")
+/// A number between bounds. One that lies a little beyond, as analysers round, is moved to the bound; one that lies far
+/// beyond is of another unit and refused.
+pub(super) struct Bounds {
+    held: RangeInclusive<f64>,
+    taken: RangeInclusive<f64>,
+    allowed: &'static str,
 }
 
-pub(super) fn loudness(value: &Value) -> Result<Option<f64>, Reason> {
-    within(value, -100.0, 20.0, "-100 to 20 dB")
+/// A share: 85 is a percentage, 1.02 is rounded.
+pub(super) const SHARE: Bounds = Bounds { held: 0.0..=1.0, taken: -0.5..=1.5, allowed: "0 to 1" };
+
+/// Digital silence is far below −100 dB.
+pub(super) const LOUDNESS: Bounds = Bounds { held: -100.0..=20.0, taken: -200.0..=20.0, allowed: "-100 to 20 dB" };
+
+impl Bounds {
+    /// The number within the bounds, and what was said where that was not within them.
+    pub(super) fn read(&self, value: &Value) -> Result<Option<(f64, Option<Reason>)>, Reason> {
+        let Some(number) = within(value, *self.taken.start(), *self.taken.end(), self.allowed)? else {
+            return Ok(None);
+        };
+        let held = number.clamp(*self.held.start(), *self.held.end());
+        let moved = held != number;
+        Ok(Some((held, moved.then(|| format!("{} is out of range, {held} is kept: {}", shown(value), self.allowed)))))
+    }
 }
 
 /// 0 is how most programs write "not analysed".
@@ -143,7 +164,7 @@ pub(super) fn bpm(value: &Value) -> Result<Option<f64>, Reason> {
 pub(super) fn duration(value: &Value) -> Result<Option<f64>, Reason> {
     match number(value)? {
         Some(seconds) if seconds > MAX_SECONDS => {
-            Err(format!("{} is more than seven days: write seconds, not milliseconds", shown(value)))
+            Err(format!("{} is more than a day: write seconds, not milliseconds", shown(value)))
         }
         Some(seconds) if seconds < 0.0 => Err(format!("{} is negative: write seconds", shown(value))),
         other => Ok(other),

@@ -102,7 +102,7 @@ prop_compose! {
         title in text(), artist in text(), album in text(), album_artist in text(), genre in text(),
         lists in (texts(), texts(), texts()),
         year in prop::option::of(1000..=2200i32),
-        duration in prop::option::of(0.0..=604_800.0f64),
+        duration in prop::option::of(0.0..=86_400.0f64),
         bitrate in prop::option::of(1..=40_000i64),
         features in features(), identity in identity(),
     ) -> TrackFields {

@@ -39,12 +39,15 @@ pub(crate) struct BatchReport {
     failed_count: usize,
     /// The first thousand that were refused.
     failed: Vec<Failed>,
+    /// Numbers that were a little out of range and are kept at its end; the first thousand.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    clamped: Vec<Failed>,
     /// The id of each track in order, null where it was refused. Not for NDJSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     ids: Option<Vec<Option<i64>>>,
 }
 
-/// A track that was refused.
+/// A track that was refused, or of which numbers were moved.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Failed {
     /// Its place, from 0; of NDJSON, the line's.
@@ -148,6 +151,11 @@ fn read(track: Value, index: usize, writes: &mut Vec<(usize, TrackWrite)>, repor
     let fields: Map<String, Value> = fields;
     match parse_track(fields) {
         Ok(record) => {
+            if !record.clamped.is_empty() && report.clamped.len() < LISTED {
+                report
+                    .clamped
+                    .push(Failed { index, errors: record.clamped.into_iter().map(FieldProblem::from).collect() });
+            }
             let target = Target::Recognised { id: record.id };
             let write = TrackWrite { target, mode: WriteMode::Merge, patch: record.patch, priority: Priority::Bulk };
             writes.push((index, write));

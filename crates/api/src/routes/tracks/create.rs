@@ -35,7 +35,7 @@ pub(crate) async fn create_track(State(services): State<Services>, body: JsonBod
     };
     let (id, outcome) = write_one(&services, write).await?;
     let status = if outcome == Outcome::Created { StatusCode::CREATED } else { StatusCode::OK };
-    let mut response = version::answer(&services, id, status).await?;
+    let mut response = version::answer(&services, id, status, &record.clamped).await?;
     if let Ok(location) = HeaderValue::from_str(&format!("/api/tracks/{id}")) {
         response.headers_mut().insert(header::LOCATION, location);
     }

@@ -68,5 +68,5 @@ pub(crate) async fn set_features(
     let target = Target::Existing { id, version: None };
     let write = TrackWrite { target, mode: WriteMode::Merge, patch: record.patch, priority: Priority::Normal };
     write_one(&services, write).await?;
-    version::answer(&services, id, StatusCode::OK).await
+    version::answer(&services, id, StatusCode::OK, &record.clamped).await
 }

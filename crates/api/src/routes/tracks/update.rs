@@ -73,5 +73,5 @@ async fn change(
     check_id(id, record.id)?;
     let target = Target::Existing { id, version };
     write_one(services, TrackWrite { target, mode, patch: record.patch, priority: Priority::Interactive }).await?;
-    version::answer(services, id, StatusCode::OK).await
+    version::answer(services, id, StatusCode::OK, &record.clamped).await
 }

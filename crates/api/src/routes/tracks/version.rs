@@ -1,13 +1,16 @@
 //! A track's version as an ETag.
 
 use axum::Json;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use soniquebay_domain::{Track, TrackId};
+use soniquebay_domain::{FieldError, Track, TrackId};
 use soniquebay_wire::{StateView, TrackView};
 
 use crate::Services;
 use crate::error::{ApiError, Code};
+
+/// Numbers of the track that was sent which were a little out of range and are kept at its end.
+const CLAMPED: HeaderName = HeaderName::from_static("x-soniquebay-clamped");
 
 /// The version that the track must have for `If-Match` to hold; `None` where any will do.
 ///
@@ -61,10 +64,20 @@ pub(crate) fn is_known(headers: &HeaderMap, etag: &str) -> bool {
 }
 
 /// The track as it is now, with its version as ETag.
-pub(crate) async fn answer(services: &Services, id: TrackId, status: StatusCode) -> Result<Response, ApiError> {
+pub(crate) async fn answer(
+    services: &Services,
+    id: TrackId,
+    status: StatusCode,
+    clamped: &[FieldError],
+) -> Result<Response, ApiError> {
     // Removed by somebody else since it was written.
     let track = services.catalog.tracks(vec![id]).await?.pop().ok_or_else(|| ApiError::no_track(id))?;
-    Ok(with_etag(&etag(&track, None), (status, Json(TrackView::from(&track))).into_response()))
+    let mut response = with_etag(&etag(&track, None), (status, Json(TrackView::from(&track))).into_response());
+    if !clamped.is_empty() {
+        let names = clamped.iter().map(|moved| moved.field.as_str()).collect::<Vec<_>>().join(", ");
+        response.headers_mut().extend(HeaderValue::from_str(&names).ok().map(|names| (CLAMPED, names)));
+    }
+    Ok(response)
 }
 
 pub(crate) fn with_etag(etag: &str, mut response: Response) -> Response {

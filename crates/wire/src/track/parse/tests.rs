@@ -86,7 +86,7 @@ fn ids_are_numbers_or_digits() {
 #[test]
 fn limits_are_inclusive() {
     assert_eq!(patch(json!({"title": "é".repeat(1024)})).title, set("é".repeat(1024)));
-    assert_eq!(patch(json!({"duration": 604_800, "energy": 1, "valence": 0})).duration, set(604_800.0));
+    assert_eq!(patch(json!({"duration": 86_400, "energy": 1, "valence": 0})).duration, set(86_400.0));
     assert_eq!(patch(json!({"loudness": -100, "bpm": 999, "year": 2200})).year, set(2200));
     let tags: Vec<String> = (0..64).map(|n| n.to_string()).collect();
     assert_eq!(patch(json!({"tags": tags})).tags, set(tags));
@@ -118,7 +118,7 @@ fn what_is_wrong_is_said() {
         (json!({"bpm": "fast"}), "bpm", "\"fast\" is no number"),
         (json!({"bpm": "NaN"}), "bpm", "is no number"),
         (json!({"energy": 85}), "energy", "85 is out of range: 0 to 1"),
-        (json!({"mood_party": -0.1}), "mood_party", "0 to 1"),
+        (json!({"mood_party": -1}), "mood_party", "0 to 1"),
         (json!({"loudness": 21}), "loudness", "-100 to 20 dB"),
         (json!({"key": "Z"}), "key", "\"Z\" is no key"),
         (json!({"key": 12}), "key", "12 is no key"),
@@ -166,4 +166,20 @@ fn deep_values_are_refused() {
     let mut fields = Map::new();
     fields.insert("blob".into(), deep);
     assert_eq!(parse_track(fields).unwrap_err()[0].field, "blob");
+}
+
+#[test]
+fn numbers_a_little_out_of_range_are_clamped_and_told() {
+    let record =
+        parse(json!({"title": "A", "energy": 1.02, "mood_happy": -0.01, "loudness": -140, "acousticness": 0.5}))
+            .unwrap();
+    let patch = record.patch;
+    assert_eq!((patch.energy, patch.valence, patch.loudness), (set(1.0), set(0.0), set(-100.0)));
+    assert_eq!(patch.acousticness, set(0.5));
+    let mut told: Vec<String> = record.clamped.iter().map(|moved| moved.to_string()).collect();
+    told.sort();
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told[0].contains("energy") && told[0].contains("1.02") && told[0].contains("0 to 1"), "{told:?}");
+    assert!(parse(json!({"title": "A", "energy": 85})).is_err(), "a percentage is another unit");
+    assert!(parse(json!({"title": "A", "loudness": 500})).is_err());
 }
