@@ -7,16 +7,15 @@ pub mod contract;
 #[cfg(test)]
 mod fakes;
 mod fusion;
-mod memory;
+mod index;
+mod kernels;
 mod recommend;
-mod scan;
-mod segment;
 mod serving;
 mod typed;
 mod why;
 mod words;
 
-pub use memory::MemoryIndex;
+pub use index::{IndexSize, MemoryIndex};
 pub use recommend::{Answer, Found, Recommender, SearchError, Seed, SimilarOptions};
 pub use serving::Serving;
 pub use why::{Matched, Why};

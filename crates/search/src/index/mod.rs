@@ -1,0 +1,16 @@
+//! The memory index: a cascade from 1-bit codes over int8 codes to full precision, with filters as bitmaps.
+//!
+//! [`memory`] follows the store and answers; [`segment`] holds a space's rows; [`cascade`] finds the nearest ones.
+
+mod bitmap;
+mod cascade;
+mod codes;
+mod facts;
+mod interned;
+mod memory;
+mod originals;
+mod ranking;
+mod rotation;
+mod segment;
+
+pub use memory::{IndexSize, MemoryIndex};

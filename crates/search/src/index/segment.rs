@@ -1,0 +1,254 @@
+//! One space's rows: codes, ids, facts, and the full vectors behind them.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hashbrown::HashTable;
+use soniquebay_domain::{Facts, Filter, TrackId, VectorChange};
+
+use super::bitmap::Bitmap;
+use super::codes::{Encoded, Encoder};
+use super::facts::FactTable;
+use super::originals::Originals;
+use crate::kernels::{GROUP, place};
+
+/// Rows that lie together. Memory grows by so many at a time and never moves.
+pub(super) const CHUNK: usize = 1024;
+
+/// Filters whose rows are remembered.
+const FILTERS: usize = 8;
+
+/// A change of the log, made ready for the segment: that takes long, and needs no lock.
+pub(super) struct Change {
+    sequence: i64,
+    id: TrackId,
+    now: Option<(Encoded, Facts)>,
+}
+
+/// The codes of [`CHUNK`] rows.
+pub(super) struct Chunk {
+    /// In groups, as the kernel reads them.
+    pub(super) bits: Box<[u8]>,
+    pub(super) bit_factors: Box<[f32]>,
+    /// One row behind the other.
+    pub(super) bytes: Box<[i8]>,
+    pub(super) scales: Box<[f32]>,
+}
+
+/// A space's rows, up to one point of the change log. The row of a removed track is free for another one.
+pub(super) struct Segment {
+    pub(super) chunks: Vec<Chunk>,
+    pub(super) ids: Vec<TrackId>,
+    pub(super) facts: FactTable,
+    pub(super) originals: Originals,
+    /// The most that rounding to int8 left out of a vector, in the vector's steps.
+    pub(super) rest: f32,
+    encoder: Arc<Encoder>,
+    sequence: i64,
+    row_of: HashTable<u32>,
+    hash: RandomState,
+    free: Vec<u32>,
+    /// Rows that hold a track.
+    taken: Arc<Bitmap>,
+    /// The rows that pass the filters asked last, the latest first. They follow each change.
+    filters: Mutex<VecDeque<(Filter, Arc<Bitmap>)>>,
+}
+
+/// Makes changes ready. A vector of another length than the space's is left out.
+pub(super) fn prepare(encoder: &Encoder, changes: Vec<VectorChange>) -> Vec<Change> {
+    let prepare = |change: VectorChange| {
+        let id = change.track_id;
+        let now = change.now.and_then(|(vector, facts)| {
+            let (found, expected) = (vector.as_slice().len(), encoder.dims());
+            if found == expected {
+                return Some((encoder.encode(vector.to_unit()), facts));
+            }
+            tracing::warn!(
+                track.id = %id, found, expected,
+                "A stored vector has another length than its space and is left out"
+            );
+            None
+        });
+        Change { sequence: change.sequence, id, now }
+    };
+    changes.into_iter().map(prepare).collect()
+}
+
+impl Segment {
+    /// Empty, with its full vectors in a file in `folder`.
+    pub(super) fn new(encoder: Arc<Encoder>, folder: &Path) -> Self {
+        Self {
+            chunks: Vec::new(),
+            ids: Vec::new(),
+            facts: FactTable::new(),
+            originals: Originals::new(encoder.dims(), folder),
+            rest: 0.0,
+            encoder,
+            sequence: 0,
+            row_of: HashTable::new(),
+            hash: RandomState::default(),
+            free: Vec::new(),
+            taken: Arc::default(),
+            filters: Mutex::default(),
+        }
+    }
+
+    /// Number of the last change that is in.
+    pub(super) fn sequence(&self) -> i64 {
+        self.sequence
+    }
+
+    pub(super) fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    /// Tracks that are in.
+    pub(super) fn len(&self) -> usize {
+        self.taken.count()
+    }
+
+    /// The rows that pass a filter, its exclusions aside.
+    pub(super) fn passing(&self, filter: &Filter) -> Arc<Bitmap> {
+        let common = FactTable::common(filter);
+        if common == Filter::default() {
+            return Arc::clone(&self.taken);
+        }
+        let mut known = self.filters.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = match known.iter().position(|(filter, _)| *filter == common) {
+            Some(at) => known.remove(at).map(|(_, rows)| rows),
+            None => None,
+        };
+        // Two that ask for the same new filter at one time: the second one waits and finds it.
+        let rows = found.unwrap_or_else(|| Arc::new(self.facts.passing(&common, &self.taken, &self.ids)));
+        known.truncate(FILTERS - 1);
+        known.push_front((common, Arc::clone(&rows)));
+        rows
+    }
+
+    /// Takes changes in. Those that are in already are left out: a search that was given up leaves its batch to finish
+    /// behind a later one, and must not bring an older vector back.
+    ///
+    /// # Errors
+    /// Where the full vectors are lost; the segment is of no use then.
+    pub(super) fn apply(&mut self, changes: impl IntoIterator<Item = Change>) -> io::Result<()> {
+        // New rows lie one behind the other: they are written at once.
+        let (mut first, mut numbers) = (0, Vec::new());
+        for change in changes {
+            if change.sequence <= self.sequence {
+                continue;
+            }
+            self.sequence = change.sequence;
+            let Some((vector, facts)) = change.now else {
+                self.remove(change.id);
+                continue;
+            };
+            let row = self.row(change.id);
+            self.put(row, &vector, &facts);
+            if first + (numbers.len() / self.encoder.dims()) as u32 != row {
+                self.write(first, &numbers)?;
+                numbers.clear();
+            }
+            if numbers.is_empty() {
+                first = row;
+            }
+            numbers.extend_from_slice(&vector.unit);
+        }
+        self.write(first, &numbers)
+    }
+
+    fn write(&mut self, first: u32, numbers: &[f32]) -> io::Result<()> {
+        if numbers.is_empty() { Ok(()) } else { self.originals.write(first, numbers) }
+    }
+
+    /// The row of a track, which may be new.
+    fn row(&mut self, id: TrackId) -> u32 {
+        let key = self.hash_of(id);
+        if let Some(row) = self.row_of.find(key, |row| self.ids[*row as usize] == id) {
+            return *row;
+        }
+        let row = match self.free.pop() {
+            Some(row) => {
+                self.ids[row as usize] = id;
+                row
+            }
+            None => {
+                if self.ids.len().is_multiple_of(CHUNK) {
+                    self.ids.reserve_exact(CHUNK);
+                    self.chunks.push(Chunk::new(&self.encoder));
+                }
+                self.ids.push(id);
+                self.ids.len() as u32 - 1
+            }
+        };
+        let (ids, hash) = (&self.ids, &self.hash);
+        self.row_of.insert_unique(key, row, |row| hash_of(hash, ids[*row as usize]));
+        row
+    }
+
+    fn put(&mut self, row: u32, vector: &Encoded, facts: &Facts) {
+        let (chunk, at) = (&mut self.chunks[row as usize / CHUNK], row as usize % CHUNK);
+        let (group, slot) = (at / GROUP * GROUP * vector.bits.len(), place(at % GROUP));
+        for (byte, bits) in vector.bits.iter().enumerate() {
+            chunk.bits[group + byte * GROUP + slot] = *bits;
+        }
+        chunk.bit_factors[at] = vector.bit_factor;
+        chunk.bytes[at * vector.bytes.len()..][..vector.bytes.len()].copy_from_slice(&vector.bytes);
+        chunk.scales[at] = vector.scale;
+        self.rest = self.rest.max(vector.rest);
+        self.facts.set(row, facts);
+        Arc::make_mut(&mut self.taken).set(row, true);
+        let id = self.ids[row as usize];
+        for (filter, rows) in self.filters.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            Arc::make_mut(rows).set(row, filter.admits(id, facts));
+        }
+    }
+
+    fn remove(&mut self, id: TrackId) {
+        let key = self.hash_of(id);
+        let Ok(entry) = self.row_of.find_entry(key, |row| self.ids[*row as usize] == id) else { return };
+        let (row, _) = entry.remove();
+        self.facts.clear(row);
+        Arc::make_mut(&mut self.taken).set(row, false);
+        for (_, rows) in self.filters.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            Arc::make_mut(rows).set(row, false);
+        }
+        self.free.push(row);
+    }
+
+    fn hash_of(&self, id: TrackId) -> u64 {
+        hash_of(&self.hash, id)
+    }
+
+    /// Bytes of memory that vectors, ids and bookkeeping take; those of facts and filters; those on disk.
+    pub(super) fn bytes(&self) -> (usize, usize, usize) {
+        let chunk =
+            |chunk: &Chunk| chunk.bits.len() + chunk.bytes.len() + 4 * (chunk.bit_factors.len() + chunk.scales.len());
+        let (in_memory, on_disk) = self.originals.bytes();
+        let filters = self.filters.lock().unwrap_or_else(PoisonError::into_inner);
+        let vectors = self.chunks.iter().map(chunk).sum::<usize>()
+            + self.ids.capacity() * size_of::<TrackId>()
+            + self.row_of.allocation_size()
+            + self.free.capacity() * 4
+            + self.taken.bytes()
+            + in_memory;
+        (vectors, self.facts.bytes() + filters.iter().map(|(_, rows)| rows.bytes()).sum::<usize>(), on_disk)
+    }
+}
+
+fn hash_of(hash: &RandomState, id: TrackId) -> u64 {
+    hash.hash_one(id)
+}
+
+impl Chunk {
+    fn new(encoder: &Encoder) -> Self {
+        Self {
+            bits: vec![0; CHUNK * encoder.bit_width()].into(),
+            bit_factors: vec![0.0; CHUNK].into(),
+            bytes: vec![0; CHUNK * encoder.byte_width()].into(),
+            scales: vec![0.0; CHUNK].into(),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The two inner loops of the index, and the only `unsafe` code of this crate.
+//!
+//! [`add_up`] sums table entries over 1-bit codes, [`multiply`] multiplies picked int8 rows with a query. Both are exact
+//! integer arithmetic, so that every instruction set gives the same numbers. Each checks its bounds once, then calls the
+//! kernel of the chosen [`Isa`], which reads and writes without further checks.
+
+mod isa;
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod portable;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use isa::Isa;
+use isa::Kind;
+
+/// Rows whose codes lie interleaved: byte `b` of all of them, then byte `b + 1`. One AVX-512 register of bytes.
+pub(crate) const GROUP: usize = 64;
+
+/// Rows of int8 codes and queries are padded with zeros to a multiple of so many numbers.
+pub(crate) const STRIDE: usize = 16;
+
+/// How far ahead of its use a picked row is asked for, in rows: picks lie too far apart for the processor to foresee.
+#[cfg(target_arch = "x86_64")]
+const AHEAD: usize = 8;
+
+/// Where row `row` of a group stands among the group's bytes: such that the kernels' sums, of even and of odd bytes, come
+/// out in the order of the rows.
+pub(crate) const fn place(row: usize) -> usize {
+    if row < GROUP / 2 { 2 * row } else { 2 * (row - GROUP / 2) + 1 }
+}
+
+/// One table of 16 entries for each nibble of a code, low nibbles first.
+#[derive(Debug)]
+pub(crate) struct Tables(Vec<[u8; 16]>);
+
+impl Tables {
+    /// Four entries of this size still fit a byte, and 1,024 of them (4,096 bits) 16 bits.
+    pub(crate) const LARGEST: u8 = 63;
+
+    /// # Panics
+    /// Where an entry is larger than [`Self::LARGEST`], or the nibbles make no whole 16-bit words.
+    pub(crate) fn new(tables: Vec<[u8; 16]>) -> Self {
+        assert!(tables.len().is_multiple_of(4) && tables.len() <= 1024, "{} tables", tables.len());
+        assert!(tables.iter().flatten().all(|entry| *entry <= Self::LARGEST), "an entry is too large");
+        Self(tables)
+    }
+
+    /// Bytes of a code.
+    fn width(&self) -> usize {
+        self.0.len() / 2
+    }
+}
+
+/// For each row, the sum of the entries that its code's nibbles choose.
+///
+/// # Panics
+/// Where `codes` are not the groups of as many rows as there are `sums`.
+pub(crate) fn add_up(isa: Isa, codes: &[u8], tables: &Tables, sums: &mut [u16]) {
+    assert!(sums.len().is_multiple_of(GROUP), "rows come in groups");
+    assert_eq!(codes.len(), sums.len() * tables.width(), "codes of another number of rows");
+    match isa.kind() {
+        // SAFETY: the `Isa` proves AVX-512F and BW; the lengths are checked above.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512 => unsafe { avx512::add_up(codes, &tables.0, sums) },
+        // SAFETY: the `Isa` proves AVX2; the lengths are checked above.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx2 => unsafe { avx2::add_up(codes, &tables.0, sums) },
+        // SAFETY: the `Isa` proves NEON; the lengths are checked above.
+        #[cfg(target_arch = "aarch64")]
+        Kind::Neon => unsafe { neon::add_up(codes, &tables.0, sums) },
+        Kind::Portable => portable::add_up(codes, &tables.0, sums),
+    }
+}
+
+/// `products[i]` = row `picks[i]` of `rows` · `query`. A row is as long as the query; the caller sees to it that no
+/// product leaves 32 bits.
+///
+/// # Panics
+/// Where a pick lies outside the rows, or the query's length is no multiple of [`STRIDE`].
+pub(crate) fn multiply(isa: Isa, rows: &[i8], query: &[i16], picks: &[u16], products: &mut [i32]) {
+    assert!(!query.is_empty() && query.len().is_multiple_of(STRIDE), "a query of {} numbers", query.len());
+    assert_eq!(picks.len(), products.len(), "one product a pick");
+    let count = rows.len() / query.len();
+    assert!(picks.iter().all(|pick| usize::from(*pick) < count), "a pick outside of {count} rows");
+    match isa.kind() {
+        // SAFETY: the `Isa` proves AVX-512F and BW; picks and lengths are checked above.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512 => unsafe { avx512::multiply(rows, query, picks, products) },
+        // SAFETY: the `Isa` proves AVX2; picks and lengths are checked above.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx2 => unsafe { avx2::multiply(rows, query, picks, products) },
+        // SAFETY: the `Isa` proves NEON; picks and lengths are checked above.
+        #[cfg(target_arch = "aarch64")]
+        Kind::Neon => unsafe { neon::multiply(rows, query, picks, products) },
+        Kind::Portable => portable::multiply(rows, query, picks, products),
+    }
+}
