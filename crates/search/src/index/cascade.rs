@@ -24,10 +24,13 @@ const INT8_COST: usize = 8;
 
 /// Standard deviations that an estimate may lie below the truth before a neighbour is missed. At three, one in a
 /// thousand of those that only just belong to the answer is missed, and fewer of the better ones.
-const DEVIATIONS: f32 = 3.0;
+const DEVIATIONS: f32 = 3.2;
 
 /// Rows whose int8 products tell the estimates what to reach, a row wanted.
-const SEEDS: usize = 8;
+const SEEDS: usize = 32;
+
+/// Rows of which the highest are taken at a time.
+const HIGHEST_OF: usize = 1024;
 
 /// One search.
 struct Search<'a> {
@@ -71,12 +74,20 @@ impl Search<'_> {
     fn run(&self) -> io::Result<Vec<Scored>> {
         let (count, all) = (self.passing.count(), self.segment.ids.len());
         let worth_estimating = count >= ESTIMATED_FROM.max(SEEDS * self.wanted.k) && count * INT8_COST >= all;
+        let t0 = std::time::Instant::now();
         let (rows, floor) = match worth_estimating {
             true => self.estimated(),
             false => (self.passing.rows().filter(|row| self.admits(*row)).collect(), None),
         };
-        let candidates = self.reaching(self.multiplied(&rows), floor);
-        self.exact(candidates)
+        let t1 = std::time::Instant::now();
+        let mul = self.multiplied(&rows);
+        let t2 = std::time::Instant::now();
+        let candidates = self.reaching(mul, floor);
+        let t3 = std::time::Instant::now();
+        let n = candidates.len();
+        let r = self.exact(candidates);
+        eprintln!("STAGE est {} mul {} reach {} exact {} rows {} cand {}", (t1-t0).as_nanos(), (t2-t1).as_nanos(), (t3-t2).as_nanos(), t3.elapsed().as_nanos(), rows.len(), n);
+        r
     }
 
     /// Whether a row that passes the common filter is not excluded by this query's own.
@@ -88,27 +99,37 @@ impl Search<'_> {
 
     /// The rows whose 1-bit estimates may belong to the best, and what the score of those is at least, where known.
     fn estimated(&self) -> (Vec<u32>, Option<f32>) {
+        let t0 = std::time::Instant::now();
         let estimates = self.estimates();
+        let t1 = std::time::Instant::now();
         let mut seeds = SEEDS * self.wanted.k.max(8);
-        let floor = loop {
-            let rows: Vec<u32> = highest(&estimates, seeds);
+        let mut reach = 0f32;
+        let best = loop {
+            let mut rows = highest(&estimates, seeds);
             let found = rows.len();
-            let mut rows: Vec<u32> = rows.into_iter().filter(|row| self.admits(*row)).collect();
+            rows.retain(|row| self.admits(*row));
             rows.sort_unstable();
-            let floor = self.wanted.floor(self.at_least(&self.multiplied(&rows)));
+            let rough = self.multiplied(&rows);
+            reach = rough.iter().fold(reach, |most, row| most.max(row.reach));
+            let best = self.wanted.best(rough.iter().map(|row| self.scored(row.row, row.product)).collect());
             // A few artists may hold all of them: then more are asked.
-            if floor.is_some() || found < seeds {
-                break floor;
+            if best.len() == self.wanted.k || found < seeds {
+                break best;
             }
             seeds *= 8;
         };
-        let Some(score) = floor else {
+        let Some(last) = best.get(self.wanted.k - 1) else {
             return (self.passing.rows().filter(|row| self.admits(*row)).collect(), None);
         };
-        let least = score - DEVIATIONS * self.segment.encoder().bit_noise(score);
+        // Rows that are much alike are misjudged alike: as far as the best ones were, others may be too.
+        let off = |row: &Scored| row.score - estimates[row.row as usize];
+        let off = (best.iter().map(off).sum::<f32>() / best.len() as f32).max(0.0);
+        let least = last.score - off - DEVIATIONS * self.segment.encoder().bit_noise(&self.query, last.score);
+        let t2 = std::time::Instant::now();
         let mut rows = at_least(&estimates, least);
         rows.retain(|row| self.admits(*row));
-        (rows, floor)
+        eprintln!("STAGE estimates {} seeds {} collect {}", (t1-t0).as_nanos(), (t2-t1).as_nanos(), t2.elapsed().as_nanos());
+        (rows, Some(last.score - reach))
     }
 
     /// An estimate a row; −∞ for rows that do not pass.
@@ -216,8 +237,8 @@ fn highest(estimates: &[f32], most: usize) -> Vec<u32> {
     let mut kept: Vec<u32> = Vec::new();
     let mut least = f32::NEG_INFINITY;
     let by_estimate = |a: &u32, b: &u32| estimates[*b as usize].total_cmp(&estimates[*a as usize]);
-    for (index, chunk) in estimates.chunks(CHUNK).enumerate() {
-        push_where(chunk, index * CHUNK, &mut kept, |estimate| estimate > least);
+    for (index, chunk) in estimates.chunks(HIGHEST_OF).enumerate() {
+        push_where::<16>(chunk, index * HIGHEST_OF, &mut kept, |estimate| estimate > least);
         if kept.len() >= 2 * most {
             kept.select_nth_unstable_by(most - 1, by_estimate);
             kept.truncate(most);
@@ -234,19 +255,23 @@ fn highest(estimates: &[f32], most: usize) -> Vec<u32> {
 /// The rows whose estimates are not below `least`, ascending.
 fn at_least(estimates: &[f32], least: f32) -> Vec<u32> {
     let mut rows = Vec::new();
-    for (index, chunk) in estimates.chunks(CHUNK).enumerate() {
-        push_where(chunk, index * CHUNK, &mut rows, |estimate| estimate >= least);
-    }
+    push_where::<64>(estimates, 0, &mut rows, |estimate| estimate >= least);
     rows
 }
 
-/// Pushes `first` and on, where `keep` says so, without a branch a row.
-fn push_where(estimates: &[f32], first: usize, rows: &mut Vec<u32>, keep: impl Fn(f32) -> bool) {
-    let mut found = [0u32; CHUNK];
-    let mut count = 0;
-    for (i, estimate) in estimates.iter().enumerate() {
-        found[count] = (first + i) as u32;
-        count += usize::from(keep(*estimate));
+/// Pushes `first` and on, where `keep` says so; `FEW` are looked at together.
+fn push_where<const FEW: usize>(estimates: &[f32], first: usize, rows: &mut Vec<u32>, keep: impl Fn(f32) -> bool) {
+    for (index, group) in estimates.chunks(FEW).enumerate() {
+        // Most groups hold nothing, and that is found out for many rows at once; the others go without a branch a row.
+        if !group.iter().fold(false, |any, estimate| any | keep(*estimate)) {
+            continue;
+        }
+        let mut found = [0u32; FEW];
+        let mut count = 0;
+        for (i, estimate) in group.iter().enumerate() {
+            found[count] = (first + index * FEW + i) as u32;
+            count += usize::from(keep(*estimate));
+        }
+        rows.extend_from_slice(&found[..count]);
     }
-    rows.extend_from_slice(&found[..count]);
 }

@@ -10,6 +10,9 @@ use crate::kernels::{Isa, STRIDE, Tables};
 /// √(π/2 − 1), as a sign keeps √(2/π) of a normally distributed number.
 const BIT_NOISE: f32 = 0.7555;
 
+/// What a sum under a vector's signs is multiplied with, times the square root of the bits: √(π/2).
+const BIT_FACTOR: f32 = 1.2533;
+
 /// From unit vectors of one length to codes.
 pub(super) struct Encoder {
     rotation: Rotation,
@@ -71,9 +74,13 @@ impl Encoder {
         self.dims.next_multiple_of(STRIDE)
     }
 
-    /// Standard deviation of a 1-bit estimate where the true cosine is `score`.
-    pub(super) fn bit_noise(&self, score: f32) -> f32 {
-        BIT_NOISE * ((1.0 - score * score).max(0.0) / self.rotation.width() as f32).sqrt()
+    /// Standard deviation of a 1-bit estimate where the true cosine is `score`: of the signs, which is the smaller the
+    /// nearer the two are, and of rounding the query's tables.
+    pub(super) fn bit_noise(&self, query: &Query, score: f32) -> f32 {
+        let width = self.rotation.width() as f32;
+        let signs = BIT_NOISE.powi(2) * (1.0 - score * score).max(0.0) / width;
+        let tables = (width / 4.0) * query.step.powi(2) / 12.0 * BIT_FACTOR.powi(2) / width;
+        (signs + tables).sqrt()
     }
 
     /// How far two float32 sums of one product may lie apart.
@@ -173,7 +180,7 @@ mod tests {
                 add_up(encoder.isa(), &codes, &query.tables, &mut sums);
                 let estimate = (f32::from(sums[5]) * query.step - query.offset) * row.bit_factor;
                 let exact = dot(&row.unit, &query.unit);
-                let off = (estimate - exact) / encoder.bit_noise(exact);
+                let off = (estimate - exact) / encoder.bit_noise(&query, exact);
                 mean += off / pairs as f32;
                 squares += off * off / pairs as f32;
             }
