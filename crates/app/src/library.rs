@@ -76,7 +76,9 @@ impl Library {
 
     /// Questions answered from memory: for a process that answers many.
     pub(crate) async fn recommender_in_memory(&self) -> anyhow::Result<Recommender> {
-        self.recommender(Arc::new(MemoryIndex::new(Arc::new(self.store.clone())))).await
+        // Full vectors lie beside the database: the system's folder for temporary files may itself lie in memory.
+        let index = MemoryIndex::new(Arc::new(self.store.clone())).in_folder(self.folder.path().to_owned());
+        self.recommender(Arc::new(index)).await
     }
 
     /// Questions answered from the file: for a process that answers one.

@@ -17,14 +17,20 @@ use super::segment::{CHUNK, Segment};
 use crate::kernels::{GROUP, add_up, multiply};
 
 /// Fewer rows than this are compared in int8 at once: estimates would cost as much as they spare.
-const ESTIMATED_FROM: usize = 4096;
+const ESTIMATED_FROM: usize = 8192;
 
 /// Estimating reads every row of the segment, int8 only those that pass the filter, at about so many times the cost.
-const INT8_COST: usize = 8;
+const INT8_COST: usize = 24;
 
-/// Standard deviations that an estimate may lie below the truth before a neighbour is missed. At three, one in a
-/// thousand of those that only just belong to the answer is missed, and fewer of the better ones.
+/// Standard deviations that an estimate may lie below the truth before a neighbour is missed: one in 1,500 of those that
+/// only just belong to the answer, and fewer of the better ones.
 const DEVIATIONS: f32 = 3.2;
+
+/// The same in a large library, whose memory takes longer to read: one in 120.
+const DEVIATIONS_IF_LARGE: f32 = 2.4;
+
+/// Rows of a large library.
+const LARGE: usize = 400_000;
 
 /// Rows whose int8 products tell the estimates what to reach, a row wanted.
 const SEEDS: usize = 32;
@@ -74,20 +80,12 @@ impl Search<'_> {
     fn run(&self) -> io::Result<Vec<Scored>> {
         let (count, all) = (self.passing.count(), self.segment.ids.len());
         let worth_estimating = count >= ESTIMATED_FROM.max(SEEDS * self.wanted.k) && count * INT8_COST >= all;
-        let t0 = std::time::Instant::now();
         let (rows, floor) = match worth_estimating {
             true => self.estimated(),
             false => (self.passing.rows().filter(|row| self.admits(*row)).collect(), None),
         };
-        let t1 = std::time::Instant::now();
-        let mul = self.multiplied(&rows);
-        let t2 = std::time::Instant::now();
-        let candidates = self.reaching(mul, floor);
-        let t3 = std::time::Instant::now();
-        let n = candidates.len();
-        let r = self.exact(candidates);
-        eprintln!("STAGE est {} mul {} reach {} exact {} rows {} cand {}", (t1-t0).as_nanos(), (t2-t1).as_nanos(), (t3-t2).as_nanos(), t3.elapsed().as_nanos(), rows.len(), n);
-        r
+        let candidates = self.reaching(self.multiplied(&rows), floor);
+        self.exact(candidates)
     }
 
     /// Whether a row that passes the common filter is not excluded by this query's own.
@@ -99,9 +97,7 @@ impl Search<'_> {
 
     /// The rows whose 1-bit estimates may belong to the best, and what the score of those is at least, where known.
     fn estimated(&self) -> (Vec<u32>, Option<f32>) {
-        let t0 = std::time::Instant::now();
         let estimates = self.estimates();
-        let t1 = std::time::Instant::now();
         let mut seeds = SEEDS * self.wanted.k.max(8);
         let mut reach = 0f32;
         let best = loop {
@@ -124,29 +120,29 @@ impl Search<'_> {
         // Rows that are much alike are misjudged alike: as far as the best ones were, others may be too.
         let off = |row: &Scored| row.score - estimates[row.row as usize];
         let off = (best.iter().map(off).sum::<f32>() / best.len() as f32).max(0.0);
-        let least = last.score - off - DEVIATIONS * self.segment.encoder().bit_noise(&self.query, last.score);
-        let t2 = std::time::Instant::now();
+        let deviations = if self.passing.count() < LARGE { DEVIATIONS } else { DEVIATIONS_IF_LARGE };
+        let least = last.score - off - deviations * self.segment.encoder().bit_noise(&self.query, last.score);
         let mut rows = at_least(&estimates, least);
         rows.retain(|row| self.admits(*row));
-        eprintln!("STAGE estimates {} seeds {} collect {}", (t1-t0).as_nanos(), (t2-t1).as_nanos(), t2.elapsed().as_nanos());
         (rows, Some(last.score - reach))
     }
 
     /// An estimate a row; −∞ for rows that do not pass.
     fn estimates(&self) -> Vec<f32> {
         let isa = self.segment.encoder().isa();
-        let mut estimates = vec![f32::NEG_INFINITY; self.segment.chunks.len() * CHUNK];
+        let mut all = Vec::with_capacity(self.segment.chunks.len() * CHUNK);
         let mut sums = [0; CHUNK];
         for (index, chunk) in self.segment.chunks.iter().enumerate() {
             let words: [u64; CHUNK / 64] = std::array::from_fn(|word| self.passing.word(index * CHUNK / 64 + word));
             if words == [0; CHUNK / 64] {
+                all.resize((index + 1) * CHUNK, f32::NEG_INFINITY);
                 continue;
             }
             add_up(isa, &chunk.bits, &self.query.tables, &mut sums);
-            let estimates = &mut estimates[index * CHUNK..][..CHUNK];
-            for ((estimate, sum), factor) in estimates.iter_mut().zip(&sums).zip(&chunk.bit_factors) {
-                *estimate = (f32::from(*sum) * self.query.step - self.query.offset) * factor;
-            }
+            let estimate =
+                |(sum, factor): (&u16, &f32)| (f32::from(*sum) * self.query.step - self.query.offset) * factor;
+            all.extend(sums.iter().zip(&chunk.bit_factors).map(estimate));
+            let estimates = &mut all[index * CHUNK..];
             for (word, estimates) in words.iter().zip(estimates.chunks_exact_mut(GROUP)) {
                 if *word == !0 {
                     continue;
@@ -156,7 +152,7 @@ impl Search<'_> {
                 }
             }
         }
-        estimates
+        all
     }
 
     /// The int8 products of some rows, which ascend.
@@ -182,12 +178,6 @@ impl Search<'_> {
         rough
     }
 
-    /// The least scores that products allow.
-    fn at_least(&self, rows: &[Rough]) -> Vec<Scored> {
-        let least = |row: &Rough| self.scored(row.row, row.product - row.reach);
-        rows.iter().map(least).collect()
-    }
-
     fn scored(&self, row: u32, score: f32) -> Scored {
         Scored { score, id: self.segment.ids[row as usize], row }
     }
@@ -197,13 +187,9 @@ impl Search<'_> {
         if let Some(floor) = floor {
             rows.retain(|row| row.product + row.reach >= floor);
         }
-        let least = self.at_least(&rows);
-        let artists = self.wanted.artist_floors(least.clone());
-        let floor = self.wanted.floor(least).unwrap_or(f32::NEG_INFINITY);
-        rows.retain(|row| {
-            let artist = self.segment.facts.artist(row.row).and_then(|artist| artists.get(&artist));
-            row.product + row.reach >= artist.copied().unwrap_or(floor).max(floor)
-        });
+        let least: Vec<(f32, u32)> = rows.iter().map(|row| (row.product - row.reach, row.row)).collect();
+        let floors = self.wanted.floors(least);
+        rows.retain(|row| row.product + row.reach >= floors.of(row.row));
         rows
     }
 
@@ -213,8 +199,9 @@ impl Search<'_> {
         let likely = (2 * self.wanted.k).min(rows.len());
         let mut others = rows.split_off(likely);
         let mut scored = self.scores(rows)?;
-        if let Some(floor) = self.wanted.floor(scored.clone()) {
-            others.retain(|row| row.product + row.reach >= floor);
+        if !others.is_empty() {
+            let floors = self.wanted.floors(scored.iter().map(|row| (row.score, row.row)).collect());
+            others.retain(|row| row.product + row.reach >= floors.of(row.row));
         }
         scored.extend(self.scores(others)?);
         Ok(self.wanted.best(scored))

@@ -13,6 +13,10 @@ const BIT_NOISE: f32 = 0.7555;
 /// What a sum under a vector's signs is multiplied with, times the square root of the bits: √(π/2).
 const BIT_FACTOR: f32 = 1.2533;
 
+/// Added to a number of at most 22 bits, it leaves the nearest whole one in the lowest bits, in one step for as many
+/// numbers as a register holds.
+const ROUNDING: f32 = 12_582_912.0;
+
 /// From unit vectors of one length to codes.
 pub(super) struct Encoder {
     rotation: Rotation,
@@ -95,9 +99,15 @@ impl Encoder {
         let bit_factor = rotated.iter().map(|n| n.abs()).sum::<f32>().recip();
 
         let scale = largest(&unit) / 127.0;
-        let mut bytes: Vec<i8> = unit.iter().map(|n| (n / scale).round_ties_even() as i8).collect();
-        let rest = |(n, byte): (&f32, &i8)| (n / scale - f32::from(*byte)).powi(2);
-        let rest = unit.iter().zip(&bytes).map(rest).sum::<f32>().sqrt();
+        let steps = scale.recip();
+        let mut bytes: Vec<i8> = unit.iter().map(|n| ((n * steps + ROUNDING).to_bits() as i8).max(-127)).collect();
+        let mut rests = [0f32; 16];
+        for (numbers, bytes) in unit.chunks(16).zip(bytes.chunks(16)) {
+            for (rest, (n, byte)) in rests.iter_mut().zip(numbers.iter().zip(bytes)) {
+                *rest += (n * steps - f32::from(*byte)).powi(2);
+            }
+        }
+        let rest = rests.iter().sum::<f32>().sqrt();
         bytes.resize(self.byte_width(), 0);
         Encoded { unit, bits, bit_factor, bytes, scale, rest }
     }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use soniquebay_domain::{Filter, Hit, Space, StoreError, Vector, VectorChange, VectorIndex, VectorStore};
 use tokio::sync::{Mutex, Semaphore};
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::cascade;
 use super::codes::Encoder;
@@ -107,20 +107,26 @@ impl MemoryIndex {
             }
         };
         let guard = loaded.following.lock().await;
-        let (began, mut read) = (Instant::now(), 0);
+        let (began, mut read, mut sequence) = (Instant::now(), 0, loaded.sequence());
+        let mut applying: Option<JoinHandle<io::Result<()>>> = None;
         loop {
-            let changes = self.vectors.changes(space, loaded.sequence(), BATCH).await?;
-            let found = changes.len();
-            read += found;
-            if found > 0 {
-                let target = Arc::clone(&loaded);
-                let applied = in_background(move || target.apply(changes)).await?;
-                applied.map_err(|error| self.lost(space, &loaded, &error))?;
+            // While one batch goes in, the next one is read.
+            let changes = self.vectors.changes(space, sequence, BATCH).await?;
+            if let Some(applying) = applying.take() {
+                finished(applying).await?.map_err(|error| self.lost(space, &loaded, &error))?;
             }
+            let found = changes.len();
+            let Some(last) = changes.last() else { break };
+            (read, sequence) = (read + found, last.sequence);
+            let target = Arc::clone(&loaded);
+            applying = Some(spawn_blocking(move || target.apply(changes)));
             // The log ended here after this search began: what came since is for later ones.
             if found < BATCH {
                 break;
             }
+        }
+        if let Some(applying) = applying {
+            finished(applying).await?.map_err(|error| self.lost(space, &loaded, &error))?;
         }
         if read >= BATCH {
             let IndexSize { vectors, code_bytes, fact_bytes, disk_bytes } = loaded.size();
@@ -184,21 +190,20 @@ impl VectorIndex for MemoryIndex {
         let Some(loaded) = self.follow(space).await? else { return Ok(Vec::new()) };
         let scan = Arc::clone(&self.scans).acquire_owned().await.map_err(|_| StoreError::Overloaded)?;
         let (query, filter, searched) = (query.to_unit(), filter.clone(), Arc::clone(&loaded));
-        let hits = in_background(move || {
+        let search = spawn_blocking(move || {
             let segment = searched.segment.read().unwrap_or_else(PoisonError::into_inner);
             let hits = cascade::nearest(&segment, query, k, &filter);
             // A caller that leaves does not stop the scan, so the places go with it.
             drop((waiting, scan));
             hits
-        })
-        .await?;
-        hits.map_err(|error| self.lost(space, &loaded, &error))
+        });
+        finished(search).await?.map_err(|error| self.lost(space, &loaded, &error))
     }
 }
 
-/// Runs what takes milliseconds of a processor away from the async threads.
-async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
-    spawn_blocking(work).await.map_err(|error| StoreError::Unavailable(format!("the index stopped: {error}")))
+/// What came of work that takes milliseconds of a processor, and is done away from the async threads.
+async fn finished<T>(work: JoinHandle<T>) -> Result<T, StoreError> {
+    work.await.map_err(|error| StoreError::Unavailable(format!("the index stopped: {error}")))
 }
 
 #[cfg(test)]

@@ -12,5 +12,7 @@ mod originals;
 mod ranking;
 mod rotation;
 mod segment;
+#[cfg(test)]
+mod tests;
 
 pub use memory::{IndexSize, MemoryIndex};

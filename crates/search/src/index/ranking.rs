@@ -66,29 +66,56 @@ impl Wanted<'_> {
         rows
     }
 
-    /// The score that a row needs to be among the best, as far as these rows tell: more rows can only raise it. Nothing,
-    /// where they are too few.
-    pub(super) fn floor(&self, rows: Vec<Scored>) -> Option<f32> {
-        let best = self.best(rows);
-        if best.len() < self.k { None } else { best.last().map(|row| row.score) }
-    }
-
-    /// The scores that rows of each artist need to be among the artist's best: see [`Self::floor`].
-    pub(super) fn artist_floors(&self, mut rows: Vec<Scored>) -> HashMap<u32, f32> {
-        let Some(most) = self.of_one_artist else { return HashMap::new() };
-        rows.sort_unstable_by(|a, b| b.cmp(a));
+    /// What a row's score must be at least for the row to be among the best, as far as these scores of rows tell: more
+    /// rows can only raise it.
+    pub(super) fn floors(&self, mut scores: Vec<(f32, u32)>) -> Floors<'_> {
+        let best_first = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0);
+        let mut floors = Floors { of_all: f32::NEG_INFINITY, of_artists: HashMap::new(), facts: self.facts };
+        let Some(most) = self.of_one_artist else {
+            if scores.len() >= self.k && self.k > 0 {
+                floors.of_all = scores.select_nth_unstable_by(self.k - 1, best_first).1.0;
+            }
+            return floors;
+        };
+        scores.sort_unstable_by(best_first);
         let unknown = self.facts.unknown_artist();
         let mut taken: HashMap<u32, usize> = HashMap::new();
-        let mut floors = HashMap::new();
-        for row in rows {
-            let Some(artist) = self.facts.artist(row.row).filter(|artist| Some(*artist) != unknown) else { continue };
-            let count = taken.entry(artist).or_default();
-            *count += 1;
-            if *count == most.max(1) {
-                floors.insert(artist, row.score);
+        let mut found = 0;
+        for (score, row) in scores {
+            let artist = self.facts.artist(row).filter(|artist| Some(*artist) != unknown);
+            let is_taken = artist.is_none_or(|artist| {
+                let count = taken.entry(artist).or_default();
+                *count += 1;
+                if *count == most.max(1) {
+                    floors.of_artists.insert(artist, score);
+                }
+                *count <= most
+            });
+            found += usize::from(is_taken);
+            if is_taken && found == self.k {
+                floors.of_all = score;
             }
         }
         floors
+    }
+}
+
+/// See [`Wanted::floors`].
+pub(super) struct Floors<'a> {
+    of_all: f32,
+    /// Those of artists that have more rows than may be answered.
+    of_artists: HashMap<u32, f32>,
+    facts: &'a FactTable,
+}
+
+impl Floors<'_> {
+    /// The floor of a row; −∞ where too few rows are known.
+    pub(super) fn of(&self, row: u32) -> f32 {
+        if self.of_artists.is_empty() {
+            return self.of_all;
+        }
+        let of_artist = self.facts.artist(row).and_then(|artist| self.of_artists.get(&artist));
+        of_artist.copied().unwrap_or(self.of_all).max(self.of_all)
     }
 }
 
@@ -138,15 +165,16 @@ mod tests {
 
     #[test]
     fn floors_are_what_the_last_one_has() {
-        let floor = |k, most| ask(&ROWS, k, most, |wanted, rows| wanted.floor(rows));
-        assert_eq!(
-            [floor(3, None), floor(3, Some(1)), floor(7, None), floor(5, Some(1))],
-            [Some(0.7), Some(0.5), None, None]
-        );
-        let floors = ask(&ROWS, 3, Some(2), |wanted, rows| {
-            let floors = wanted.artist_floors(rows);
-            (floors.len(), floors[&0])
-        });
-        assert_eq!(floors, (1, 0.8), "b has too few to need one");
+        let floors = |k, most| {
+            ask(&ROWS, k, most, |wanted, rows| {
+                let floors = wanted.floors(rows.iter().map(|row| (row.score, row.row)).collect());
+                [0, 3, 4].map(|row| floors.of(row))
+            })
+        };
+        assert_eq!(floors(3, None), [0.7; 3]);
+        assert_eq!(floors(7, None), [f32::NEG_INFINITY; 3]);
+        assert_eq!(floors(3, Some(1)), [0.9, 0.6, 0.5], "of an artist only the best");
+        assert_eq!(floors(5, Some(2)), [0.8, 0.4, 0.4], "b has too few to need more than all do");
+        assert_eq!(floors(6, Some(2)), [0.8, f32::NEG_INFINITY, f32::NEG_INFINITY]);
     }
 }

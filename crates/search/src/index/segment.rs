@@ -16,7 +16,7 @@ use super::originals::Originals;
 use crate::kernels::{GROUP, place};
 
 /// Rows that lie together. Memory grows by so many at a time and never moves.
-pub(super) const CHUNK: usize = 4096;
+pub(super) const CHUNK: usize = 2048;
 
 /// Filters whose rows are remembered.
 const FILTERS: usize = 8;

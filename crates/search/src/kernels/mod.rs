@@ -27,7 +27,7 @@ pub(crate) const STRIDE: usize = 16;
 
 /// How far ahead of its use a picked row is asked for, in rows: picks lie too far apart for the processor to foresee.
 #[cfg(target_arch = "x86_64")]
-const AHEAD: usize = 4;
+const AHEAD: usize = 8;
 
 /// Where row `row` of a group stands among the group's bytes: such that the kernels' sums, of even and of odd bytes, come
 /// out in the order of the rows.
