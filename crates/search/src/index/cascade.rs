@@ -26,8 +26,8 @@ const INT8_COST: usize = 24;
 /// only just belong to the answer, and fewer of the better ones.
 const DEVIATIONS: f32 = 3.2;
 
-/// The same in a large library, whose memory takes longer to read: one in 120.
-const DEVIATIONS_IF_LARGE: f32 = 2.4;
+/// The same in a large library, whose memory takes longer to read: one in 200.
+const DEVIATIONS_IF_LARGE: f32 = 2.6;
 
 /// Rows of a large library.
 const LARGE: usize = 400_000;
@@ -120,7 +120,7 @@ impl Search<'_> {
         // Rows that are much alike are misjudged alike: as far as the best ones were, others may be too.
         let off = |row: &Scored| row.score - estimates[row.row as usize];
         let off = (best.iter().map(off).sum::<f32>() / best.len() as f32).max(0.0);
-        let deviations = if self.passing.count() < LARGE { DEVIATIONS } else { DEVIATIONS_IF_LARGE };
+        let deviations = if self.segment.len() < LARGE { DEVIATIONS } else { DEVIATIONS_IF_LARGE };
         let least = last.score - off - deviations * self.segment.encoder().bit_noise(&self.query, last.score);
         let mut rows = at_least(&estimates, least);
         rows.retain(|row| self.admits(*row));
@@ -147,9 +147,13 @@ impl Search<'_> {
                 if *word == !0 {
                     continue;
                 }
-                for (bit, estimate) in estimates.iter_mut().enumerate() {
-                    *estimate = if word >> bit & 1 == 1 { *estimate } else { f32::NEG_INFINITY };
+                let (mut passing, mut left) = ([f32::NEG_INFINITY; GROUP], *word);
+                while left != 0 {
+                    let row = left.trailing_zeros() as usize;
+                    passing[row] = estimates[row];
+                    left &= left - 1;
                 }
+                estimates.copy_from_slice(&passing);
             }
         }
         all

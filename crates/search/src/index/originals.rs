@@ -46,7 +46,10 @@ impl Originals {
     pub(super) fn write(&mut self, first: u32, numbers: &[f32]) -> io::Result<()> {
         let end = first + (numbers.len() / self.dims) as u32;
         if let Place::Disk(file, rows) = &mut self.place {
-            let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+            let mut bytes = vec![0; numbers.len() * 4];
+            for (bytes, number) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(numbers) {
+                *bytes = number.to_le_bytes();
+            }
             let Err(error) = file.write_all_at(&bytes, self.dims as u64 * 4 * u64::from(first)) else {
                 *rows = end.max(*rows);
                 return Ok(());
