@@ -135,6 +135,10 @@ impl VectorStore for Log {
         Ok(Vec::new())
     }
 
+    async fn drop_space(&self, _: &Space) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     async fn states(&self, _: &Space, _: Vec<TrackId>) -> Result<Vec<(TrackId, TrackState)>, StoreError> {
         Ok(Vec::new())
     }
