@@ -258,7 +258,7 @@ pub(crate) struct EvalArgs {
 pub(crate) enum JobsCommand {
     /// List jobs: those that wait, run or were given up. Jobs that are done are not kept.
     List {
-        /// Only jobs of this state.
+        /// Only jobs of this state: available, running or discarded.
         #[arg(long, value_name = "STATE", value_parser = job_state)]
         state: Option<JobState>,
 

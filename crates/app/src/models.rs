@@ -82,7 +82,7 @@ impl Models {
             Some(dims) => dims,
             None => dimension.ok_or_else(|| {
                 End::Usage(format!(
-                    "VECTOR_DIMENSION: say how long the vectors of {model} are, which is not known here"
+                    "VECTOR_DIMENSION: say how long the vectors of {model:?} are: it is no model that is known here"
                 ))
             })?,
         };
@@ -121,8 +121,7 @@ impl Models {
             Some(url) => (Protocol::OpenAi, url, "EMBEDDING_URL"),
             None => (Protocol::Ollama, args.ollama.as_str(), "OLLAMA_HOST"),
         };
-        let server: ServerUrl =
-            server.parse().map_err(|error| End::Usage(format!("{named} is {server:?}: {error}")))?;
+        let server: ServerUrl = server.parse().map_err(|error| End::Usage(format!("{named}: {error}")))?;
         let known = RemoteModel::known(model).unwrap_or_else(|| RemoteModel::new(model, dims));
         let key = args.embedding_api_key.as_deref().filter(|key| !key.is_empty());
         let api_key = key.map(ApiKey::new).transpose().context("EMBEDDING_API_KEY")?;
@@ -141,7 +140,8 @@ impl Models {
             caching = caching.over_lasting("file", Arc::new(store.embedding_cache(most)));
         }
         if let Some(url) = self.args.redis_url.as_deref().filter(|url| !url.is_empty()) {
-            caching = caching.over_lasting("redis", Arc::new(RedisCache::new(url)?));
+            let redis = RedisCache::new(url).map_err(|error| End::Usage(error.to_string()))?;
+            caching = caching.over_lasting("redis", Arc::new(redis));
         }
         Ok(Arc::new(caching))
     }

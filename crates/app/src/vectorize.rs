@@ -52,8 +52,8 @@ pub(crate) async fn bring_up_to_date(library: &Library, stop: &CancellationToken
 
 /// Works through the jobs of a library whose lock is held.
 async fn work(library: &Library, bar: &ProgressBar, stop: &CancellationToken) -> anyhow::Result<()> {
-    library.want_spaces().await?;
     library.store.release_orphans().await?;
+    library.want_spaces().await?;
     library.store.reconcile().await?;
     let waiting = left(library).await?;
     if waiting == 0 {

@@ -30,6 +30,9 @@ impl Default for WorkerLimits {
 /// Longest sleep of an idle worker: the queue wakes it for what is new; a job that waits for its moment is late by no more.
 const IDLE: Duration = Duration::from_secs(1);
 
+/// Time that a batch under way has after the word to stop.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// Wait after an error of the store.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -76,7 +79,7 @@ impl Worker {
             let stop = stop.clone();
             async move {
                 while !stop.is_cancelled() {
-                    let pause = match worker.step().await {
+                    let pause = match worker.step(&stop).await {
                         Ok(Step::Worked) => continue,
                         Ok(Step::Idle) => IDLE,
                         Err(error) => {
@@ -104,7 +107,7 @@ impl Worker {
                 let stop = stop.clone();
                 async move {
                     while !stop.is_cancelled() {
-                        match worker.step().await? {
+                        match worker.step(&stop).await? {
                             Step::Worked => {}
                             Step::Idle => break,
                         }
@@ -128,8 +131,13 @@ impl Worker {
         tasks.join_all().await
     }
 
-    async fn step(&self) -> Result<Step, StoreError> {
-        let Some((vectorizer, leases)) = self.claim().await? else { return Ok(Step::Idle) };
+    async fn step(&self, stop: &CancellationToken) -> Result<Step, StoreError> {
+        let claimed = tokio::select! {
+            claimed = self.claim() => claimed?,
+            // A look at a server that hangs.
+            () = overdue(stop) => None,
+        };
+        let Some((vectorizer, leases)) = claimed else { return Ok(Step::Idle) };
         let settled = {
             let work = execute(&*self.catalog, &*vectorizer, self.limits.time_limit, leases.clone());
             tokio::pin!(work);
@@ -139,6 +147,11 @@ impl Worker {
                 tokio::select! {
                     settled = &mut work => break settled?,
                     _ = heartbeat.tick() => self.extend(leases.clone()).await,
+                    // A server that hangs must not hold the end back: its jobs go back as they came.
+                    () = overdue(stop) => {
+                        self.queue.release(leases.clone()).await?;
+                        return Ok(Step::Idle);
+                    }
                 }
             }
         };
@@ -175,6 +188,12 @@ impl Worker {
             tracing::warn!(%error, "leases could not be extended");
         }
     }
+}
+
+/// Resolves when what is under way has had its time to end after the word to stop.
+async fn overdue(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(GRACE).await;
 }
 
 enum Step {

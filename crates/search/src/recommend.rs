@@ -156,7 +156,9 @@ impl Recommender {
         if !even_serving && *space != *self.serving.preferred() && self.serving.space().await? == *space {
             return Err(SearchError::StillServing(space.clone(), self.serving.preferred().clone()));
         }
-        Ok(self.vectors.drop_space(space).await?)
+        let dropped = self.vectors.drop_space(space).await?;
+        self.serving.forget();
+        Ok(dropped)
     }
 
     /// The space asked for, if it is one; else the serving one and those that may stand in for it. The preferred one is a
@@ -199,9 +201,11 @@ impl Recommender {
         for space in spaces {
             match self.blend(seeds, &space).await {
                 Ok(query) => return Ok((space, query)),
-                Err(error @ (SearchError::Pending { .. } | SearchError::NoVector { .. })) => {
-                    refused.get_or_insert(error);
+                // That it is still to come says more than that another space lacks it.
+                Err(error @ SearchError::Pending { .. }) => {
+                    refused = refused.filter(|known| matches!(known, SearchError::Pending { .. })).or(Some(error));
                 }
+                Err(error @ SearchError::NoVector { .. }) => refused = refused.or(Some(error)),
                 Err(error) => return Err(error),
             }
         }

@@ -33,6 +33,11 @@ impl Serving {
         &self.preferred
     }
 
+    /// Looks anew at the next question: a space was dropped.
+    pub(crate) fn forget(&self) {
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// The space that answers now.
     ///
     /// # Errors
@@ -69,7 +74,10 @@ fn order(preferred: &Space, others: &[Space], coverage: &[SpaceCoverage]) -> Vec
     let most = all.iter().map(|space| held(space)).max().unwrap_or(0);
     // Never none: the one that holds most is its own first.
     let first = all.iter().position(|space| held(space) as f64 * MARGIN >= most as f64).unwrap_or(0);
-    let rest = all.iter().enumerate().filter(|(index, _)| *index != first);
+    // One that was dropped meanwhile is nobody's stand-in; a wanted one may be filled at this moment.
+    let stands_in =
+        |space: &Space| held(space) > 0 || coverage.iter().any(|coverage| coverage.space == *space && coverage.wanted);
+    let rest = all.iter().enumerate().filter(|(index, space)| *index != first && stands_in(space));
     std::iter::once(all[first]).chain(rest.map(|(_, space)| *space)).cloned().collect()
 }
 
@@ -84,8 +92,12 @@ mod tests {
     }
 
     fn ordered(held: &[(&str, u64)]) -> Vec<String> {
-        let coverage =
-            |(name, ready): &(&str, u64)| SpaceCoverage { space: space(name), wanted: true, ready: *ready, stale: 0 };
+        let coverage = |(name, ready): &(&str, u64)| SpaceCoverage {
+            space: space(name),
+            wanted: *name != "old",
+            ready: *ready,
+            stale: 0,
+        };
         let coverage: Vec<_> = held.iter().map(coverage).collect();
         let spaces = order(&space("new"), &[space("second"), space("old")], &coverage);
         spaces.iter().map(|space| space.model().to_owned()).collect()
@@ -94,11 +106,16 @@ mod tests {
     #[test]
     fn the_fuller_space_answers_until_the_preferred_one_has_caught_up() {
         let (kept, old_first) = (["new", "second", "old"], ["old", "new", "second"]);
-        assert_eq!(ordered(&[]), kept, "an empty library");
-        assert_eq!(ordered(&[("old", 1000)]), old_first);
+        assert_eq!(ordered(&[]), ["new"], "before anything is wanted");
+        assert_eq!(
+            ordered(&[("new", 0), ("second", 0)]),
+            ["new", "second"],
+            "an empty library; the old one was dropped"
+        );
+        assert_eq!(ordered(&[("new", 0), ("second", 0), ("old", 1000)]), old_first);
         assert_eq!(ordered(&[("new", 10), ("second", 500), ("old", 1000)]), old_first);
-        assert_eq!(ordered(&[("new", 940), ("old", 1000)]), old_first);
-        assert_eq!(ordered(&[("new", 960), ("old", 1000)]), kept, "a few tracks more decide nothing");
+        assert_eq!(ordered(&[("new", 940), ("second", 0), ("old", 1000)]), old_first);
+        assert_eq!(ordered(&[("new", 960), ("second", 0), ("old", 1000)]), kept, "a few tracks more decide nothing");
         assert_eq!(ordered(&[("new", 10), ("second", 1000), ("old", 900)]), ["second", "new", "old"]);
     }
 }

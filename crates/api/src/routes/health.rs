@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use futures_util::future::select_ok;
 use serde::Serialize;
 use soniquebay_domain::{Filter, Vector};
 use utoipa::ToSchema;
@@ -73,15 +74,9 @@ pub(crate) async fn health() -> Json<HealthView> {
 pub(crate) async fn readiness(State(services): State<Services>) -> (StatusCode, Json<ReadinessView>) {
     let database = check(async { services.catalog.counts().await.map(drop).map_err(ApiError::from) });
     let model = check(async {
-        // One that works is enough: it stands in for the others.
-        let mut refused = Ok(());
-        for vectorizer in &services.recommender.vectorizers {
-            match vectorizer.health().await {
-                Ok(()) => return Ok(()),
-                Err(error) => refused = refused.and(Err(error)),
-            }
-        }
-        refused.map_err(ApiError::from)
+        // One that works is enough: it stands in for the others. All are asked at once, as one may hang.
+        let all = services.recommender.vectorizers.iter().map(|vectorizer| vectorizer.health());
+        select_ok(all).await.map(drop).map_err(ApiError::from)
     });
     let index = check(async {
         let serving = &services.recommender.serving.space().await?;

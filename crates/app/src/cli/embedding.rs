@@ -11,7 +11,7 @@ pub(crate) const DEFAULT_MODEL: &str = "all-MiniLM-L6-v2";
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Embedding")]
 pub(crate) struct EmbeddingArgs {
-    /// The model that embeds: all-MiniLM-L6-v2 in this process, or one that Ollama or --embedding-url serves, such as
+    /// The model that embeds: all-MiniLM-L6-v2 or all-MiniLM-L6-v2-int8 in this process, or one that Ollama or --embedding-url serves, such as
     /// nomic-embed-text.
     #[arg(long, global = true, value_name = "MODEL", default_value = DEFAULT_MODEL, env = "EMBEDDING_MODEL", hide_env_values = true)]
     pub(crate) model: String,

@@ -63,8 +63,8 @@ pub(crate) async fn serve(
             library.folder.path().display()
         ),
     };
-    library.want_spaces().await?;
     library.store.release_orphans().await?;
+    library.want_spaces().await?;
     if let Err(error @ EmbedError::ModelMissing { .. }) = library.health().await {
         tracing::warn!("{error}; until then no vectors are made, and typed search answers 503");
     }

@@ -1,5 +1,7 @@
 //! Models on servers that come and go, settings that change on a full library, and texts that were embedded before.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use soniquebay_testkit::ollama::{Facade, Settings};
 use soniquebay_testkit::redis::RedisServer;
@@ -98,6 +100,21 @@ fn ollama_is_killed_and_nothing_is_lost_or_doubled() {
     wait_until_ready(&server, "nomic-embed-text", 301);
     let jobs = server.get("/api/stats").1["jobs"].clone();
     assert!(jobs.as_object().unwrap().values().all(|count| *count == 0), "{jobs}");
+}
+
+#[test]
+fn a_server_that_hangs_does_not_hold_the_end_back() {
+    let data = Data::without_model();
+    let slow = Settings { a_text: Duration::from_secs(3600), ..Settings::new("nomic-embed-text", 768) };
+    let ollama = Facade::start(slow).unwrap();
+    let server = serve(&data, &ollama, &NOMIC);
+    create(&server, ["Song".to_owned()]);
+    server.wait_until(|| ollama.counters().in_flight > 0);
+    let began = Instant::now();
+    assert_eq!(server.terminate(), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    let jobs = data.run(&["jobs", "stats", "--json"]).expect(0).json();
+    assert_eq!((&jobs["available"], &jobs["running"]), (&json!(1), &json!(0)), "{jobs}");
 }
 
 #[test]

@@ -79,6 +79,8 @@ pub enum ModelError {
         vocabulary: usize,
     },
     /// A result that is not a number: the weights are damaged.
-    #[error("the model computed a vector that is not finite")]
+    #[error(
+        "the model computed a vector that is not finite; if it does so again, remove packed-*.bin from its folder: they are made anew"
+    )]
     NotFinite,
 }

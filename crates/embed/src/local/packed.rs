@@ -70,6 +70,10 @@ fn header(config: &BertConfig, precision: Precision, source: &Metadata) -> [u8; 
 
 /// Maps the file if it has this header and this length.
 fn open(path: &Path, header: &[u8], length: usize) -> Option<Image> {
+    // Looked at before it is opened: opening a pipe would wait for somebody to write.
+    if !path.metadata().ok()?.is_file() {
+        return None;
+    }
     let file = File::open(path).ok()?;
     let metadata = file.metadata().ok()?;
     if !metadata.is_file() || metadata.len() != length as u64 {
@@ -81,8 +85,9 @@ fn open(path: &Path, header: &[u8], length: usize) -> Option<Image> {
 
 /// Writes the file so that it is never seen but whole: under another name, down to the disk, then renamed.
 fn write(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // Readable by whoever may read the folder: that is how users share it.
-    let permissions = Permissions::from_mode(0o644);
+    // Readable by whoever may read the folder: that is how users share it. Writable by nobody: what shortens a file that is
+    // mapped ends its readers.
+    let permissions = Permissions::from_mode(0o444);
     let mut file = tempfile::Builder::new().prefix(".packed-").permissions(permissions).tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;

@@ -18,6 +18,16 @@ pub struct ServerUrl {
     path: String,
 }
 
+/// What may be shown of an address: passwords and keys are not.
+fn without_secrets(text: &str) -> String {
+    let text = text.split(['?', '#']).next().unwrap_or_default();
+    match (text.split_once("://"), text.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, place))) => format!("{scheme}://…@{place}"),
+        (None, Some((_, place))) => format!("…@{place}"),
+        (_, None) => text.to_owned(),
+    }
+}
+
 /// Why a text is no address of a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is no address of an embedding server: {reason}; write host, host:port or http://host:port")]
@@ -33,7 +43,7 @@ impl FromStr for ServerUrl {
     /// `http://` or `https://` before and a path behind. Without a scheme the port is 11434. An address to listen on,
     /// such as `0.0.0.0`, means this machine. The `/v1` that OpenAI-style base addresses end with may be there or not.
     fn from_str(text: &str) -> Result<Self, ServerUrlError> {
-        let refuse = |reason| ServerUrlError { text: text.chars().take(100).collect(), reason };
+        let refuse = |reason| ServerUrlError { text: without_secrets(text).chars().take(100).collect(), reason };
         let plain = text.trim().trim_matches(['"', '\'']).trim();
         let (scheme, default_port, rest) = match plain.split_once("://") {
             None => ("http", OLLAMA_PORT, plain),
@@ -108,6 +118,16 @@ mod tests {
 
     fn read(text: &str) -> String {
         text.parse::<ServerUrl>().unwrap().to_string()
+    }
+
+    #[test]
+    fn passwords_are_not_repeated() {
+        for text in
+            ["http://user:secret@host:1", "user:secret@host", "http://host/?key=secret", "ftp://user:secret@host"]
+        {
+            let refused = text.parse::<ServerUrl>().unwrap_err().to_string();
+            assert!(!refused.contains("secret") && refused.contains("host"), "{refused}");
+        }
     }
 
     #[test]

@@ -183,7 +183,7 @@ mod tests {
             (r#""bpm": 123500"#, "bpm"),
             (r#""bpm": "fast""#, "bpm"),
             (r#""energy": 70"#, "energy"),
-            (r#""danceability": -0.1"#, "danceability"),
+            (r#""danceability": -1"#, "danceability"),
             (r#""loudness": 100"#, "loudness"),
             (r#""year": 99"#, "year"),
             (r#""key": "H sharp-ish""#, "key"),
