@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
-use soniquebay_domain::{EmbedError, JobId, JobQueue, VectorStore};
+use soniquebay_domain::{EmbedError, JobId, JobQueue, Space, SpaceCoverage, VectorStore};
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::End;
@@ -115,6 +115,16 @@ fn show(bar: &ProgressBar, left: u64) {
 pub(crate) async fn ready(library: &Library) -> anyhow::Result<u64> {
     let spaces = library.store.spaces().await?;
     Ok(spaces.iter().find(|coverage| coverage.space == *library.preferred()).map_or(0, |coverage| coverage.ready))
+}
+
+/// The space that is filled, where a server with other settings decides it.
+pub(crate) async fn other_space(library: &Library) -> anyhow::Result<Option<Space>> {
+    let mut wanted = library.store.spaces().await?.into_iter().filter(|coverage| coverage.wanted);
+    let is_ours = |coverage: &SpaceCoverage| coverage.space == *library.preferred();
+    Ok(match wanted.next() {
+        Some(first) if !is_ours(&first) && !wanted.any(|coverage| is_ours(&coverage)) => Some(first.space),
+        _ => None,
+    })
 }
 
 /// A bar on standard error with rate and time left; nothing where that is no terminal.

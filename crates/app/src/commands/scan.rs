@@ -8,7 +8,7 @@ use crate::cli::{Cli, ScanArgs};
 use crate::exit::End;
 use crate::library::Library;
 use crate::output;
-use crate::vectorize::{bar, bring_up_to_date, ready};
+use crate::vectorize::{bar, bring_up_to_date, other_space, ready};
 
 /// Failures that a person is shown; `--json` has all.
 const SHOWN: usize = 20;
@@ -69,7 +69,13 @@ pub(crate) async fn finish(library: &Library, wait: bool, stop: &CancellationTok
     }
     if wait {
         bring_up_to_date(library, stop).await?;
-        output::note(&format!("{} tracks have their vectors", ready(library).await?));
+        match other_space(library).await? {
+            Some(space) => output::note(&format!(
+                "the server that runs makes vectors of {space}; to fill {}, give it these settings and start it again",
+                library.preferred()
+            )),
+            None => output::note(&format!("{} tracks have their vectors", ready(library).await?)),
+        }
     }
     Ok(())
 }
