@@ -6,7 +6,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use soniquebay_domain::{JobState, Space};
 use soniquebay_wire::{FilterInput, RangeInput};
 
-pub(crate) use embedding::{DEFAULT_MODEL, EmbeddingArgs};
+pub(crate) use embedding::EmbeddingArgs;
 
 const EXAMPLES: &str = "\
 Examples:

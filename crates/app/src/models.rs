@@ -6,18 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, bail, ensure};
 use metrics::{counter, gauge};
 use soniquebay_domain::{Embedder, Space, Vectorizer};
-use soniquebay_embed::local::Precision;
+use soniquebay_embed::local::{ALL_MINILM_L6_V2, Precision};
 use soniquebay_embed::model_files::ModelFiles;
 use soniquebay_embed::remote::{ApiKey, BreakerState, Protocol, RemoteConfig, RemoteEmbedder, RemoteModel, ServerUrl};
 use soniquebay_embed::{CachingEmbedder, InstalledModel, MemoryCache, NUMBERS, SpaceSettings, TextAndNumbers};
 use soniquebay_store::redis::RedisCache;
 use soniquebay_store::sqlite::SqliteStore;
 
-use crate::cli::{DEFAULT_MODEL, EmbeddingArgs};
+use crate::cli::EmbeddingArgs;
 use crate::exit::End;
-
-/// The same model with 8-bit weights: faster and smaller, with vectors of its own.
-const INT8_MODEL: &str = "all-MiniLM-L6-v2-int8";
 
 /// Memory for texts embedded lately, a model.
 const MEMORY_BYTES: usize = 8 << 20;
@@ -88,7 +85,7 @@ impl Models {
         };
         let with_numbers = match dimension {
             // Numbers beside words are what recommends best with the model that it was measured for.
-            None => is_local(model),
+            None => in_process(model).is_some(),
             Some(asked) if asked == text_dims => false,
             Some(asked) if asked == text_dims + NUMBERS => true,
             Some(asked) => bail!(End::Usage(format!(
@@ -111,10 +108,8 @@ impl Models {
 
     /// The model without any memory of texts.
     fn bare(&self, model: &str, dims: usize) -> anyhow::Result<Arc<dyn Embedder>> {
-        match model {
-            DEFAULT_MODEL => return Ok(Arc::new(InstalledModel::new(self.files.clone()))),
-            INT8_MODEL => return Ok(Arc::new(InstalledModel::with_precision(self.files.clone(), Precision::Int8))),
-            _ => {}
+        if let Some(precision) = in_process(model) {
+            return Ok(Arc::new(InstalledModel::with_precision(self.files.clone(), precision)));
         }
         let args = &self.args;
         let (protocol, server, named) = match args.embedding_url.as_deref().filter(|url| !url.is_empty()) {
@@ -135,12 +130,12 @@ impl Models {
         let dims = inner.dims();
         let mut caching = CachingEmbedder::new(inner).over("memory", Arc::new(MemoryCache::new(MEMORY_BYTES, dims)));
         // A row takes its vector and about a hundred bytes.
-        let most = (self.args.embedding_cache_mb << 20) / (dims * size_of::<f32>() + 100);
+        let most = self.args.embedding_cache_mb.saturating_mul(1 << 20) / (dims * size_of::<f32>() + 100);
         if let Some(store) = self.store.as_ref().filter(|_| most > 0) {
             caching = caching.over_lasting("file", Arc::new(store.embedding_cache(most)));
         }
         if let Some(url) = self.args.redis_url.as_deref().filter(|url| !url.is_empty()) {
-            let redis = RedisCache::new(url).map_err(|error| End::Usage(error.to_string()))?;
+            let redis = RedisCache::new(url).map_err(|error| End::Usage(format!("REDIS_URL: {error}")))?;
             caching = caching.over_lasting("redis", Arc::new(redis));
         }
         Ok(Arc::new(caching))
@@ -162,15 +157,15 @@ pub(crate) fn tell_counters(server: &RemoteEmbedder) {
     gauge!("soniquebay_embedding_server_resting", "model" => model.clone()).set(open);
 }
 
-/// Whether the model runs in this process.
-fn is_local(model: &str) -> bool {
-    matches!(model, DEFAULT_MODEL | INT8_MODEL)
+/// The precision in which the model of that name runs in this process; `None` for one that a server has.
+fn in_process(model: &str) -> Option<Precision> {
+    Precision::ALL.into_iter().find(|precision| ALL_MINILM_L6_V2.model_name(*precision) == model)
 }
 
 /// Length of a model's vectors, where its name tells.
 fn known_dims(model: &str) -> Option<usize> {
-    match model {
-        DEFAULT_MODEL | INT8_MODEL => Some(384),
-        other => RemoteModel::known(other).map(|model| model.given_dims()),
+    match in_process(model) {
+        Some(_) => Some(ALL_MINILM_L6_V2.hidden),
+        None => RemoteModel::known(model).map(|model| model.given_dims()),
     }
 }

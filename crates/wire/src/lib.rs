@@ -1,15 +1,17 @@
-//! What crosses a process, as JSON spells it: tracks, vectors, filters, problems.
+//! What crosses a process, as JSON spells it: tracks, vectors, filters, jobs, problems.
 //!
 //! Everything that comes in is bounded and answered with every [`FieldError`](soniquebay_domain::FieldError) at once,
 //! so that whoever wrote it repairs it in one go. Nothing here knows HTTP or a database.
 
 mod filter;
+mod job;
 mod problem;
 mod time;
 mod track;
 mod vector;
 
 pub use filter::{FilterInput, MAX_EXCLUDED_ARTISTS, MAX_EXCLUDED_TRACKS, RangeInput};
+pub use job::{JobCountsView, JobView};
 pub use problem::{FieldProblem, ProblemView};
 pub use time::rfc3339;
 pub use track::{StateView, TrackRecord, TrackView, clean_text, parse_track};

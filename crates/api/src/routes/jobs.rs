@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
-use soniquebay_domain::{JobCounts, JobId, JobState, JobSummary};
-use soniquebay_wire::{ProblemView, rfc3339};
+use soniquebay_domain::{JobId, JobState};
+use soniquebay_wire::{JobCountsView, JobView, ProblemView};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -23,26 +23,6 @@ pub(crate) fn routes() -> OpenApiRouter<Services> {
         .routes(routes!(cancel_job))
 }
 
-/// Jobs by state.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct JobCountsView {
-    /// Can be done now.
-    available: u64,
-    /// Wait for a moment in the future.
-    scheduled: u64,
-    /// Are being done.
-    running: u64,
-    /// Were given up.
-    discarded: u64,
-}
-
-impl From<JobCounts> for JobCountsView {
-    fn from(counts: JobCounts) -> Self {
-        let JobCounts { available, scheduled, running, discarded } = counts;
-        Self { available, scheduled, running, discarded }
-    }
-}
-
 /// A part of the jobs.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct JobsView {
@@ -52,48 +32,6 @@ pub(crate) struct JobsView {
     next: Option<i64>,
     /// All jobs by state.
     counts: JobCountsView,
-}
-
-/// One job.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct JobView {
-    id: i64,
-    /// "embed_track".
-    kind: &'static str,
-    track_id: i64,
-    /// The space that the vector is for.
-    space: String,
-    /// "available", "running" or "discarded".
-    state: &'static str,
-    /// How often it was tried.
-    attempts: u32,
-    /// How often it may be.
-    max_attempts: u32,
-    /// 0 goes first.
-    priority: i64,
-    /// When it may be done, RFC 3339.
-    run_at: String,
-    /// Why it waits or was given up.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-}
-
-impl From<JobSummary> for JobView {
-    fn from(summary: JobSummary) -> Self {
-        let JobSummary { job, state, priority, run_at, reason } = summary;
-        Self {
-            id: job.id.0,
-            kind: job.kind.name(),
-            track_id: job.track_id.get(),
-            space: job.space.to_string(),
-            state: state.name(),
-            attempts: job.attempts.made,
-            max_attempts: job.attempts.allowed,
-            priority,
-            run_at: rfc3339(run_at),
-            reason,
-        }
-    }
 }
 
 /// How many jobs will be tried again.

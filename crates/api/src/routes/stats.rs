@@ -3,11 +3,11 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use soniquebay_wire::JobCountsView;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::jobs::JobCountsView;
 use super::spaces::SpaceView;
 use crate::Services;
 use crate::error::ApiError;

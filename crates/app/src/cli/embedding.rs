@@ -4,8 +4,8 @@ use clap::{Args, ValueEnum};
 use soniquebay_domain::Space;
 use soniquebay_embed::Template;
 
-/// The model that runs in this process.
-pub(crate) const DEFAULT_MODEL: &str = "all-MiniLM-L6-v2";
+/// The model that needs no server.
+const DEFAULT_MODEL: &str = "all-MiniLM-L6-v2";
 
 /// How vectors are made. Another choice is another space, filled beside the one before, which answers until it is full.
 #[derive(Clone, Debug, Args)]

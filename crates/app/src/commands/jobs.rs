@@ -1,7 +1,7 @@
 //! `soniquebay jobs`: what is still to be done, and what was given up.
 
-use serde::Serialize;
 use soniquebay_domain::{Catalog, JobId, JobQueue, JobSummary};
+use soniquebay_wire::{JobCountsView, JobView};
 
 use crate::cli::{Cli, JobsCommand};
 use crate::exit::End;
@@ -15,13 +15,13 @@ pub(crate) async fn run(cli: &Cli, command: &JobsCommand) -> anyhow::Result<()> 
         JobsCommand::List { state, after, limit, json } => {
             let jobs = store.jobs(*state, JobId(*after), usize::from(*limit)).await?;
             if *json {
-                return output::json(&jobs.iter().map(Shown::of).collect::<Vec<_>>());
+                return output::json(&jobs.into_iter().map(JobView::from).collect::<Vec<_>>());
             }
             list(&library, &jobs).await
         }
         JobsCommand::Show { id, json } => {
             let job = store.job(JobId(*id)).await?.ok_or_else(|| no_job(*id))?;
-            if *json { output::json(&Shown::of(&job)) } else { list(&library, &[job]).await }
+            if *json { output::json(&JobView::from(job)) } else { list(&library, &[job]).await }
         }
         JobsCommand::Retry { id, .. } => {
             let retried = store.retry(id.map(JobId)).await?;
@@ -40,15 +40,15 @@ pub(crate) async fn run(cli: &Cli, command: &JobsCommand) -> anyhow::Result<()> 
         },
         JobsCommand::Stats { json } => {
             let counts = store.job_counts().await?;
+            if *json {
+                return output::json(&JobCountsView::from(counts));
+            }
             let counts = [
                 ("available", counts.available),
                 ("scheduled", counts.scheduled),
                 ("running", counts.running),
                 ("discarded", counts.discarded),
             ];
-            if *json {
-                return output::json(&counts.into_iter().collect::<std::collections::BTreeMap<_, _>>());
-            }
             let row = |(state, count): (&str, u64)| vec![state.to_owned(), count.to_string()];
             output::table(&["state", "jobs"], &[1], counts.map(row))
         }
@@ -57,38 +57,6 @@ pub(crate) async fn run(cli: &Cli, command: &JobsCommand) -> anyhow::Result<()> 
 
 fn no_job(id: i64) -> End {
     End::NotFound(format!("there is no job {id}; jobs that are done are not kept"))
-}
-
-/// A job, as `--json` writes it.
-#[derive(Serialize)]
-struct Shown {
-    id: i64,
-    kind: &'static str,
-    track_id: i64,
-    space: String,
-    state: &'static str,
-    attempts: u32,
-    max_attempts: u32,
-    priority: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-}
-
-impl Shown {
-    fn of(summary: &JobSummary) -> Self {
-        let JobSummary { job, state, priority, reason, .. } = summary;
-        Self {
-            id: job.id.0,
-            kind: job.kind.name(),
-            track_id: job.track_id.get(),
-            space: job.space.to_string(),
-            state: state.name(),
-            attempts: job.attempts.made,
-            max_attempts: job.attempts.allowed,
-            priority: *priority,
-            reason: reason.clone(),
-        }
-    }
 }
 
 /// Jobs with the names of their tracks, which tell a person more than numbers.

@@ -18,19 +18,23 @@ pub struct RedisCache {
     connection: ConnectionManager,
 }
 
+/// Why a text is no address of a Redis server.
+#[derive(Debug, thiserror::Error)]
+#[error("no address of a Redis server, such as redis://host:6379/0: {0}")]
+pub struct RedisUrlError(#[from] RedisError);
+
 impl RedisCache {
     /// Connects when it is first asked, and again whenever the connection was lost.
     ///
     /// # Errors
     /// Where this is no address of a Redis server.
-    pub fn new(url: &str) -> Result<Self, StoreError> {
-        let wrong = |error: RedisError| StoreError::Unavailable(format!("REDIS_URL names no Redis server: {error}"));
-        let client = Client::open(url.into_connection_info().map_err(wrong)?).map_err(wrong)?;
+    pub fn new(url: &str) -> Result<Self, RedisUrlError> {
+        let client = Client::open(url.into_connection_info()?)?;
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(PATIENCE))
             .set_number_of_retries(1);
-        Ok(Self { connection: ConnectionManager::new_lazy_with_config(client, config).map_err(wrong)? })
+        Ok(Self { connection: ConnectionManager::new_lazy_with_config(client, config)? })
     }
 }
 

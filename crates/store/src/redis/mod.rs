@@ -2,4 +2,4 @@
 
 mod cache;
 
-pub use cache::RedisCache;
+pub use cache::{RedisCache, RedisUrlError};
