@@ -44,9 +44,17 @@ pub(crate) async fn execute(
                 batches.extend([half, batch]);
             }
             Err(error) => {
+                let is_away = !matches!(error, EmbedError::Failed(_) | EmbedError::Refused(_));
+                if is_away {
+                    // One line for all: it says nothing about any of them.
+                    tracing::warn!(%error, space = %vectorizer.space(), jobs = batch.len(), "jobs wait");
+                }
                 let fail = |(lease, _): (Lease, Track)| {
                     let setback = retry::setback(&lease.job, &error);
-                    tracing::warn!(track.id = %lease.job.track_id, job.id = lease.job.id.0, ?setback, "not embedded");
+                    if !is_away {
+                        let (track, job) = (lease.job.track_id, lease.job.id.0);
+                        tracing::warn!(track.id = %track, job.id = job, ?setback, "not embedded");
+                    }
                     SettledJob { result: Err(setback), lease }
                 };
                 settled.extend(batch.into_iter().map(fail));
