@@ -20,6 +20,7 @@ pub(crate) enum Code {
     NoTrack,
     NoVector,
     VectorPending,
+    VectorOutdated,
     SpaceInUse,
     Outdated,
     ModelMissing,
@@ -47,6 +48,7 @@ impl Code {
             Self::NoTrack => (StatusCode::NOT_FOUND, "no_track", "There is no such track"),
             Self::NoVector => (StatusCode::NOT_FOUND, "no_vector", "There is no such vector"),
             Self::VectorPending => (StatusCode::CONFLICT, "vector_pending", "The vector is not there yet"),
+            Self::VectorOutdated => (StatusCode::CONFLICT, "vector_outdated", "The track has a newer version"),
             Self::SpaceInUse => (StatusCode::CONFLICT, "space_in_use", "The space is in use"),
             Self::Outdated => (StatusCode::PRECONDITION_FAILED, "outdated", "The track has changed meanwhile"),
             Self::ModelMissing => (StatusCode::SERVICE_UNAVAILABLE, "model_missing", "The model is not installed"),
@@ -162,6 +164,9 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NoTrack(id) => Self::no_track(id),
+            StoreError::Outdated(id) => {
+                Self::new(Code::VectorOutdated, error.to_string()).with("track_id", json!(id.get()))
+            }
             StoreError::TooManySpaces(_) => Self::new(Code::InvalidVector, error.to_string()),
             StoreError::SpaceWanted(_) => Self::new(Code::SpaceInUse, error.to_string()),
             StoreError::Overloaded => Self::new(Code::Overloaded, error.to_string()),

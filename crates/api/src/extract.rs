@@ -81,6 +81,12 @@ impl<S: Send + Sync> FromRequestParts<S> for TrackPath {
     }
 }
 
+/// Whether a text can be a job's id: a number, or the task id of a Celery client, which need not be a UUID.
+pub(crate) fn is_job_id(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte);
+    (1..=200).contains(&text.len()) && text.bytes().all(plain)
+}
+
 /// The job id in the path.
 pub(crate) struct JobPath(pub(crate) JobId);
 
@@ -88,12 +94,14 @@ impl<S: Send + Sync> FromRequestParts<S> for JobPath {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let (text, id) = path_number(parts, state).await?;
-        let id = id.filter(|id| *id > 0).ok_or_else(|| {
-            let reason = format!("{text:?} is no job id: a whole number above 0");
-            ApiError::fields(Code::InvalidFilter, vec![FieldError::new("id", reason)])
-        })?;
-        Ok(Self(JobId(id)))
+        let not_found = |_| ApiError::new(Code::NotFound, "The path cannot be read.");
+        let Path(text) = Path::<String>::from_request_parts(parts, state).await.map_err(not_found)?;
+        if !is_job_id(&text) {
+            let shown: String = text.chars().take(40).collect();
+            let reason = format!("{shown:?} is no job id: 1 to 200 letters, digits and -._:");
+            return Err(ApiError::fields(Code::InvalidFilter, vec![FieldError::new("id", reason)]));
+        }
+        Ok(Self(JobId::new(&text)))
     }
 }
 

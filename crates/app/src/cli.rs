@@ -3,7 +3,7 @@ mod embedding;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use soniquebay_domain::{JobState, Space};
+use soniquebay_domain::{JobId, JobKind, JobState, Space};
 use soniquebay_wire::{FilterInput, RangeInput};
 
 pub(crate) use embedding::EmbeddingArgs;
@@ -262,9 +262,9 @@ pub(crate) enum JobsCommand {
         #[arg(long, value_name = "STATE", value_parser = job_state)]
         state: Option<JobState>,
 
-        /// Only jobs above this number.
-        #[arg(long, value_name = "ID", default_value_t = 0)]
-        after: i64,
+        /// Only jobs behind this one.
+        #[arg(long, value_name = "ID", value_parser = job_id)]
+        after: Option<JobId>,
 
         /// How many.
         #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -276,8 +276,9 @@ pub(crate) enum JobsCommand {
     },
     /// Show one job.
     Show {
-        /// Its number.
-        id: i64,
+        /// Its id.
+        #[arg(value_parser = job_id)]
+        id: JobId,
 
         /// Write it as JSON on standard output.
         #[arg(long)]
@@ -285,9 +286,13 @@ pub(crate) enum JobsCommand {
     },
     /// Try a job again that was given up, or all of them.
     Retry {
-        /// Its number.
-        #[arg(required_unless_present = "all")]
-        id: Option<i64>,
+        /// Its id.
+        #[arg(required_unless_present_any = ["all", "kind"], value_parser = job_id)]
+        id: Option<JobId>,
+
+        /// All jobs of this kind that were given up: embed_track or embed_if_needed.
+        #[arg(long, value_name = "KIND", conflicts_with_all = ["id", "all"], value_parser = job_kind)]
+        kind: Option<JobKind>,
 
         /// All jobs that were given up.
         #[arg(long, conflicts_with = "id")]
@@ -295,8 +300,9 @@ pub(crate) enum JobsCommand {
     },
     /// Give a job up for good: only a change of its track, or a retry, brings it back.
     Cancel {
-        /// Its number.
-        id: i64,
+        /// Its id.
+        #[arg(value_parser = job_id)]
+        id: JobId,
     },
     /// Count jobs by state.
     Stats {
@@ -304,6 +310,14 @@ pub(crate) enum JobsCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+fn job_id(text: &str) -> Result<JobId, String> {
+    if text.is_empty() { Err("a job's id, as `list` shows it".to_owned()) } else { Ok(JobId::new(text)) }
+}
+
+fn job_kind(name: &str) -> Result<JobKind, String> {
+    JobKind::parse(name).ok_or_else(|| "one of embed_track, embed_if_needed".to_owned())
 }
 
 fn job_state(name: &str) -> Result<JobState, String> {

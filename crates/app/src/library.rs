@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use soniquebay_domain::{EmbedError, Space, SystemClock, VectorIndex, VectorStore, Vectorizer};
+use soniquebay_domain::{Database, EmbedError, Space, SystemClock, VectorIndex, Vectorizer};
 use soniquebay_embed::model_files::ModelFiles;
-use soniquebay_pipeline::{Worker, WorkerLimits};
+use soniquebay_pipeline::{Parts, Worker, WorkerLimits};
 use soniquebay_search::{MemoryIndex, Recommender, Serving};
 use soniquebay_store::sqlite::SqliteStore;
 
@@ -17,7 +17,7 @@ use crate::models::{Models, tell_counters};
 /// One library, opened: its file, and what makes vectors of it.
 pub(crate) struct Library {
     pub(crate) folder: DataFolder,
-    pub(crate) store: SqliteStore,
+    pub(crate) store: Arc<dyn Database>,
     models: Models,
     /// What fills the wanted spaces, the preferred one first.
     wanted: Vec<Arc<dyn Vectorizer>>,
@@ -41,11 +41,11 @@ impl Library {
         files: ModelFiles,
         embedding: &EmbeddingArgs,
     ) -> anyhow::Result<Self> {
-        let store = SqliteStore::open(&folder.database(), Arc::new(SystemClock)).await?;
-        let models = Models::new(files, embedding, Some(store.clone()));
+        let store: Arc<dyn Database> = Arc::new(SqliteStore::open(&folder.database(), Arc::new(SystemClock)).await?);
+        let models = Models::new(files, embedding, Some(Arc::clone(&store)));
         let wanted = models.wanted()?;
         let library = Self { folder, store, models, wanted, serving: embedding.serving_space.clone() };
-        if library.store.wanted_space().await?.is_none() {
+        if library.store.wanted_spaces().await?.is_empty() {
             library.want_spaces().await?;
         }
         Ok(library)
@@ -77,13 +77,13 @@ impl Library {
     /// Questions answered from memory: for a process that answers many.
     pub(crate) async fn recommender_in_memory(&self) -> anyhow::Result<Recommender> {
         // Full vectors lie beside the database: the system's folder for temporary files may itself lie in memory.
-        let index = MemoryIndex::new(Arc::new(self.store.clone())).in_folder(self.folder.path().to_owned());
+        let index = MemoryIndex::new(self.store.clone()).in_folder(self.folder.path().to_owned());
         self.recommender(Arc::new(index)).await
     }
 
     /// Questions answered from the file: for a process that answers one.
     pub(crate) async fn recommender_on_disk(&self) -> anyhow::Result<Recommender> {
-        self.recommender(Arc::new(self.store.vec0_index())).await
+        self.recommender(self.store.stored_index()).await
     }
 
     async fn recommender(&self, index: Arc<dyn VectorIndex>) -> anyhow::Result<Recommender> {
@@ -93,7 +93,7 @@ impl Library {
             let is_known = vectorizers.iter().any(|vectorizer| *vectorizer.space() == coverage.space);
             vectorizers.extend(Some(&coverage.space).filter(|_| !is_known).and_then(|space| self.models.of(space)));
         }
-        let vectors = Arc::new(self.store.clone());
+        let vectors = self.store.clone();
         let serving = match &self.serving {
             Some(space) => Serving::new(vectors.clone(), space.clone(), Vec::new()),
             None => {
@@ -102,7 +102,7 @@ impl Library {
                 Serving::new(vectors.clone(), preferred, spaces.collect())
             }
         };
-        Ok(Recommender { catalog: Arc::new(self.store.clone()), vectors, index, vectorizers, serving })
+        Ok(Recommender { catalog: self.store.clone(), vectors, index, vectorizers, serving })
     }
 
     /// Counts from now on, and says what was counted, in Prometheus' text format.
@@ -117,8 +117,14 @@ impl Library {
 
     /// A worker over this library's jobs.
     pub(crate) fn worker(&self, listener: impl Fn(soniquebay_domain::Progress) + Send + Sync + 'static) -> Arc<Worker> {
-        let store = Arc::new(self.store.clone());
-        let limits = WorkerLimits::default();
-        Arc::new(Worker::new(store.clone(), store.clone(), store, self.wanted.clone(), limits, listener))
+        let store = self.store.clone();
+        let parts = Parts {
+            queue: store.clone(),
+            settlement: store.clone(),
+            tracks: Some(store.clone()),
+            vectors: store,
+            vectorizers: self.wanted.clone(),
+        };
+        Arc::new(Worker::new(parts, WorkerLimits::default(), listener))
     }
 }

@@ -5,13 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, bail, ensure};
 use metrics::{counter, gauge};
-use soniquebay_domain::{Embedder, Space, Vectorizer};
+use soniquebay_domain::{Database, Embedder, Space, Vectorizer};
 use soniquebay_embed::local::{ALL_MINILM_L6_V2, Precision};
 use soniquebay_embed::model_files::ModelFiles;
 use soniquebay_embed::remote::{ApiKey, BreakerState, Protocol, RemoteConfig, RemoteEmbedder, RemoteModel, ServerUrl};
 use soniquebay_embed::{CachingEmbedder, InstalledModel, MemoryCache, NUMBERS, SpaceSettings, TextAndNumbers};
 use soniquebay_store::redis::RedisCache;
-use soniquebay_store::sqlite::SqliteStore;
 
 use crate::cli::EmbeddingArgs;
 use crate::exit::End;
@@ -23,14 +22,14 @@ const MEMORY_BYTES: usize = 8 << 20;
 pub(crate) struct Models {
     files: ModelFiles,
     args: EmbeddingArgs,
-    store: Option<SqliteStore>,
+    store: Option<Arc<dyn Database>>,
     made: Mutex<HashMap<String, Arc<dyn Embedder>>>,
     servers: Mutex<Vec<Arc<RemoteEmbedder>>>,
 }
 
 impl Models {
     /// Models with these files in this process; what they embed is remembered in `store`, where there is one.
-    pub(crate) fn new(files: ModelFiles, args: &EmbeddingArgs, store: Option<SqliteStore>) -> Self {
+    pub(crate) fn new(files: ModelFiles, args: &EmbeddingArgs, store: Option<Arc<dyn Database>>) -> Self {
         Self { files, args: args.clone(), store, made: Mutex::default(), servers: Mutex::default() }
     }
 
@@ -132,7 +131,7 @@ impl Models {
         // A row takes its vector and about a hundred bytes.
         let most = self.args.embedding_cache_mb.saturating_mul(1 << 20) / (dims * size_of::<f32>() + 100);
         if let Some(store) = self.store.as_ref().filter(|_| most > 0) {
-            caching = caching.over_lasting("file", Arc::new(store.embedding_cache(most)));
+            caching = caching.over_lasting("file", store.embedding_cache(most));
         }
         if let Some(url) = self.args.redis_url.as_deref().filter(|url| !url.is_empty()) {
             let redis = RedisCache::new(url).map_err(|error| End::Usage(format!("REDIS_URL: {error}")))?;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
-use soniquebay_domain::{EmbedError, JobId, JobQueue, Space, SpaceCoverage, VectorStore};
+use soniquebay_domain::{EmbedError, Space, SpaceCoverage};
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::End;
@@ -83,7 +83,7 @@ async fn check_nothing_waits(library: &Library) -> anyhow::Result<()> {
     if waiting == 0 {
         return Ok(());
     }
-    let some = library.store.jobs(None, JobId(0), 100).await?;
+    let some = library.store.jobs(None, None, 100).await?;
     let reason = some.into_iter().find_map(|job| job.reason).unwrap_or_else(|| "they were not reached".into());
     Err(End::Partly(format!("{waiting} tracks have no vector yet and will be tried again: {reason}")).into())
 }

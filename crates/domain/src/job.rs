@@ -1,10 +1,41 @@
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Space, Timestamp, TrackId};
+use crate::{Space, Timestamp, TrackFields, TrackId};
 
-/// A job's number in its queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct JobId(pub i64);
+/// A job's name in its queue: a number in a database, a task id on Celery.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobId(Arc<str>);
+
+impl JobId {
+    /// The job of that name.
+    pub fn new(name: &str) -> Self {
+        Self(name.into())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The number, in a queue that numbers its jobs.
+    pub fn number(&self) -> Option<i64> {
+        self.0.parse().ok()
+    }
+}
+
+impl From<i64> for JobId {
+    fn from(number: i64) -> Self {
+        Self(number.to_string().into())
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// Names one claim of one job. A settlement with an older token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +55,8 @@ pub struct Attempts {
 pub enum JobKind {
     /// Make a track's vector in a space.
     EmbedTrack,
+    /// The same, unless one made from what the track is now is there already.
+    EmbedIfNeeded,
 }
 
 impl JobKind {
@@ -31,7 +64,13 @@ impl JobKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::EmbedTrack => "embed_track",
+            Self::EmbedIfNeeded => "embed_if_needed",
         }
+    }
+
+    /// Reads what [`JobKind::name`] writes.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::EmbedTrack, Self::EmbedIfNeeded].into_iter().find(|kind| kind.name() == name)
     }
 }
 
@@ -100,6 +139,36 @@ pub struct Job {
     pub space: Space,
     /// How often it was tried.
     pub attempts: Attempts,
+    /// What the message itself says of the track, for a worker that has no catalogue to ask. Nothing in a database.
+    pub told: Option<Box<TrackFields>>,
+}
+
+/// A job to be queued.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewJob {
+    /// What is to be done.
+    pub kind: JobKind,
+    /// For which track.
+    pub track_id: TrackId,
+    /// In which space.
+    pub space: Space,
+    /// How soon.
+    pub priority: Priority,
+    /// Not before so much time has passed.
+    pub delay: Duration,
+    /// What is known of the track, for queues whose workers may have no catalogue to ask.
+    pub told: Option<Box<TrackFields>>,
+}
+
+/// Which of the jobs that were given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Discarded {
+    /// This one.
+    One(JobId),
+    /// Those of a kind.
+    Kind(JobKind),
+    /// All of them.
+    All,
 }
 
 /// A claimed job: whoever holds it has until the lease ends to settle it or to ask for more time.
@@ -111,6 +180,8 @@ pub struct Lease {
     pub token: LeaseToken,
     /// When another may claim the job.
     pub expires_at: Timestamp,
+    /// How many claims of this job before ended without a word: whoever held it may have died of it.
+    pub lost: u32,
 }
 
 /// Why a job did not succeed, and so what becomes of it.

@@ -20,13 +20,16 @@ pub use fact::Facts;
 pub use filter::{Filter, Range};
 pub use fold::fold;
 pub use hash::{ContentHash, MetadataHash};
-pub use job::{Attempts, Job, JobId, JobKind, JobState, JobSummary, Lease, LeaseToken, Priority, Setback};
+pub use job::{
+    Attempts, Discarded, Job, JobId, JobKind, JobState, JobSummary, Lease, LeaseToken, NewJob, Priority, Setback,
+};
 pub use key::{Key, Mode, PitchClass};
 pub use patch::{Change, FieldError, TrackPatch, bounds};
 pub use ports::{
-    Applied, Catalog, CatalogCounts, EmbedError, Embedder, EmbeddingCache, FileState, Hit, JobCounts, JobQueue,
-    Outcome, Progress, Purpose, SettledJob, Settlement, SpaceCoverage, StoreError, StoredVector, Target, TextHit,
-    TextKey, TrackState, TrackWrite, VectorChange, VectorIndex, VectorStore, VectorWrite, Vectorizer, WriteMode,
+    Applied, BusError, Catalog, CatalogCounts, Database, EmbedError, Embedder, EmbeddingCache, Event, EventBus,
+    FileState, Fingerprint, Happening, Heard, Hit, JobCounts, JobQueue, Outcome, Progress, Purpose, Reconcile,
+    SettledJob, Settlement, SpaceCoverage, StoreError, StoredVector, Target, TextHit, TextKey, TrackEvent, TrackState,
+    TrackWrite, Tracks, VectorChange, VectorIndex, VectorStore, VectorWrite, Vectorizer, Vectors, WriteMode,
 };
 pub use space::{Space, SpaceError};
 pub use track::{Features, Identity, Track, TrackFields, TrackId};

@@ -1,12 +1,15 @@
 //! The seams between the parts. Each trait has at least two real implementations or stands for a remote service.
 
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::stream::BoxStream;
 
 use crate::{
-    ContentHash, Facts, FieldError, Filter, JobId, JobState, JobSummary, Lease, MetadataHash, Priority, Setback, Space,
-    Timestamp, Track, TrackFields, TrackId, TrackPatch, Vector,
+    ContentHash, Discarded, Facts, FieldError, Filter, JobId, JobState, JobSummary, Lease, MetadataHash, NewJob,
+    Priority, Setback, Space, Timestamp, Track, TrackFields, TrackId, TrackPatch, Vector,
 };
 
 /// Why a store did not do what was asked.
@@ -39,6 +42,9 @@ pub enum StoreError {
     /// The track is not in the catalogue.
     #[error("there is no track {0}")]
     NoTrack(TrackId),
+    /// The vector was made from an older version of the track than the one that is known.
+    #[error("track {0} has a newer version")]
+    Outdated(TrackId),
     /// Each space costs an index: there is a bound.
     #[error("there are {0} spaces already, and no more are kept: store vectors in one of them")]
     TooManySpaces(usize),
@@ -170,18 +176,50 @@ pub struct CatalogCounts {
     pub artists: u64,
 }
 
+/// What tells whether a vector is up to date, without the rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// Whose.
+    pub track_id: TrackId,
+    /// Of what vectors are made of.
+    pub content_hash: ContentHash,
+    /// Of what filters use.
+    pub metadata_hash: MetadataHash,
+}
+
+impl From<&Track> for Fingerprint {
+    fn from(track: &Track) -> Self {
+        let (content_hash, metadata_hash) = (track.content_hash.clone(), track.metadata_hash.clone());
+        Self { track_id: track.id, content_hash, metadata_hash }
+    }
+}
+
+impl From<&StoredVector> for Fingerprint {
+    fn from(stored: &StoredVector) -> Self {
+        let (content_hash, metadata_hash) = (stored.content_hash.clone(), stored.metadata_hash.clone());
+        Self { track_id: stored.track_id, content_hash, metadata_hash }
+    }
+}
+
+/// Tracks to be read, by whoever makes vectors of them.
+#[async_trait]
+pub trait Tracks: Send + Sync {
+    /// The tracks that exist among `ids`, in no order.
+    async fn tracks(&self, ids: Vec<TrackId>) -> Result<Vec<Track>, StoreError>;
+
+    /// Up to `limit` fingerprints of tracks with ids above `after`, by id.
+    async fn fingerprints(&self, after: i64, limit: usize) -> Result<Vec<Fingerprint>, StoreError>;
+}
+
 /// Tracks: the truth that vectors follow.
 #[async_trait]
-pub trait Catalog: Send + Sync {
+pub trait Catalog: Tracks {
     /// Writes tracks and, in the same transaction, a job for each one whose vectors are to be made anew.
     /// One answer a write, in order.
     async fn apply(&self, writes: Vec<TrackWrite>) -> Result<Vec<Applied>, StoreError>;
 
     /// Removes tracks with their vectors and jobs; how many were there.
     async fn remove(&self, ids: Vec<TrackId>) -> Result<usize, StoreError>;
-
-    /// The tracks that exist among `ids`, in no order.
-    async fn tracks(&self, ids: Vec<TrackId>) -> Result<Vec<Track>, StoreError>;
 
     /// Up to `limit` tracks with ids above `after`, by id, of which the first `skip` are left out.
     async fn page(&self, after: i64, skip: usize, limit: usize) -> Result<Vec<Track>, StoreError>;
@@ -210,6 +248,17 @@ pub struct VectorWrite {
     pub vector: Vector,
     /// What it was made from; `None` means the track as it stands.
     pub content_hash: Option<ContentHash>,
+    /// The track's version then. With [`VectorWrite::told`] for a store that mirrors a library elsewhere.
+    pub version: Option<i64>,
+    /// What the track is. A mirror keeps it for its filters; a library's own store knows better and looks at neither.
+    pub told: Option<Arc<TrackFields>>,
+}
+
+impl VectorWrite {
+    /// A vector of a track that the store knows itself.
+    pub fn new(track_id: TrackId, space: Space, vector: Vector, content_hash: Option<ContentHash>) -> Self {
+        Self { track_id, space, vector, content_hash, version: None, told: None }
+    }
 }
 
 /// A vector as it is stored.
@@ -253,18 +302,37 @@ pub struct SpaceCoverage {
     pub stale: u64,
 }
 
-/// Vectors by track and space.
+/// Vectors to be written and compared, by whoever makes them.
 #[async_trait]
-pub trait VectorStore: Send + Sync {
+pub trait Vectors: Send + Sync {
     /// Creates or replaces vectors, all or none.
     ///
     /// # Errors
-    /// [`StoreError::NoTrack`] for the first track that is not in the catalogue.
+    /// [`StoreError::NoTrack`] for the first track that is not in the catalogue, [`StoreError::Outdated`] for the first
+    /// that a mirror knows a newer version of.
     async fn put(&self, writes: Vec<VectorWrite>) -> Result<(), StoreError>;
 
     /// The vectors of these tracks in a space.
     async fn vectors(&self, space: &Space, ids: Vec<TrackId>) -> Result<Vec<StoredVector>, StoreError>;
 
+    /// Up to `limit` fingerprints of a space's vectors with track ids above `after`, by track.
+    async fn vector_fingerprints(
+        &self,
+        space: &Space,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Fingerprint>, StoreError>;
+
+    /// All spaces that hold vectors or are wanted.
+    async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError>;
+
+    /// Forgets tracks that are gone, with their vectors in all spaces; how many there were.
+    async fn forget(&self, ids: Vec<TrackId>) -> Result<usize, StoreError>;
+}
+
+/// Vectors by track and space.
+#[async_trait]
+pub trait VectorStore: Vectors {
     /// Up to `limit` vectors of a space with track ids above `after`, of which the first `skip` are left out.
     async fn vector_page(
         &self,
@@ -276,9 +344,6 @@ pub trait VectorStore: Send + Sync {
 
     /// Removes a track's vector; whether there was one.
     async fn remove_vector(&self, space: &Space, id: TrackId) -> Result<bool, StoreError>;
-
-    /// All spaces that hold vectors or are wanted.
-    async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError>;
 
     /// Forgets a space with all its vectors and jobs; how many vectors there were.
     ///
@@ -346,6 +411,10 @@ pub struct JobCounts {
 /// Work to be done, leased and never lost.
 #[async_trait]
 pub trait JobQueue: Send + Sync {
+    /// Queues jobs; how many are new. One that waits already for the same track and space stands for the new one too, at
+    /// the higher of both priorities; an earlier failure is forgotten.
+    async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<usize, StoreError>;
+
     /// Claims up to `limit` jobs of a space for `lease`, by priority and age. Jobs whose lease ran out are claimable again.
     async fn claim(&self, space: &Space, limit: usize, lease: Duration) -> Result<Vec<Lease>, StoreError>;
 
@@ -355,27 +424,58 @@ pub trait JobQueue: Send + Sync {
     /// Gives jobs back untouched, for instance at shutdown.
     async fn release(&self, leases: Vec<Lease>) -> Result<(), StoreError>;
 
-    /// Makes jobs for tracks whose vector in a wanted space is missing or stale and that have none; how many.
-    async fn reconcile(&self) -> Result<usize, StoreError>;
-
     /// Resolves when new work may be there, after `at_most` in any case. A hint: it may come late or for nothing.
     async fn wait(&self, at_most: Duration);
 
     /// How many there are.
     async fn job_counts(&self) -> Result<JobCounts, StoreError>;
 
-    /// Up to `limit` jobs above `after`, by id, of one state or of all.
-    async fn jobs(&self, state: Option<JobState>, after: JobId, limit: usize) -> Result<Vec<JobSummary>, StoreError>;
+    /// Up to `limit` jobs of one state or of all, in the queue's order, those up to `after` left out.
+    async fn jobs(
+        &self,
+        state: Option<JobState>,
+        after: Option<JobId>,
+        limit: usize,
+    ) -> Result<Vec<JobSummary>, StoreError>;
 
     /// One job.
-    async fn job(&self, id: JobId) -> Result<Option<JobSummary>, StoreError>;
+    async fn job(&self, id: &JobId) -> Result<Option<JobSummary>, StoreError>;
 
     /// Gives a job up for good, running or not: what its holder still settles changes nothing, and only a change of the
     /// track or a retry brings it back. Whether there was one to give up.
-    async fn cancel(&self, id: JobId) -> Result<bool, StoreError>;
+    async fn cancel(&self, id: &JobId) -> Result<bool, StoreError>;
 
-    /// Makes discarded jobs claimable again, with fresh attempts: one, or all; how many.
-    async fn retry(&self, id: Option<JobId>) -> Result<usize, StoreError>;
+    /// Makes discarded jobs claimable again, with fresh attempts; how many.
+    async fn retry(&self, which: Discarded) -> Result<usize, StoreError>;
+
+    /// Why jobs of these tracks in this space were given up, for those that were.
+    async fn failures(&self, space: &Space, ids: Vec<TrackId>) -> Result<Vec<(TrackId, String)>, StoreError>;
+}
+
+/// Finds what no event told.
+#[async_trait]
+pub trait Reconcile: Send + Sync {
+    /// Makes jobs for tracks whose vector in a wanted space is missing or stale and that have none; how many.
+    async fn reconcile(&self) -> Result<usize, StoreError>;
+}
+
+/// Everything that a library keeps in one database.
+#[async_trait]
+pub trait Database: Catalog + VectorStore + JobQueue + Settlement + Reconcile {
+    /// Makes these the spaces that jobs fill; vectors of other spaces stay. The reconciler then makes the jobs.
+    async fn want_spaces(&self, wanted: Vec<Space>) -> Result<(), StoreError>;
+
+    /// The spaces that jobs fill: none in a database that has just been made.
+    async fn wanted_spaces(&self) -> Result<Vec<Space>, StoreError>;
+
+    /// Gives back the jobs that were running in processes which are gone, where that can be known; how many.
+    async fn release_orphans(&self) -> Result<usize, StoreError>;
+
+    /// Embeddings of texts remembered here, up to so many.
+    fn embedding_cache(&self, entries: usize) -> Arc<dyn EmbeddingCache>;
+
+    /// The index that lies in the database itself, for questions that come one at a time.
+    fn stored_index(&self) -> Arc<dyn VectorIndex>;
 }
 
 /// What a text is embedded for: some models embed queries and documents differently, and queries go first.
@@ -472,11 +572,67 @@ pub trait Vectorizer: Send + Sync {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Progress {
     /// Which operation: "vectorization", "scan".
-    pub step: &'static str,
+    pub step: Cow<'static, str>,
     /// Items done.
     pub done: u64,
     /// Items in all.
     pub total: u64,
     /// Items a second lately.
     pub per_second: f64,
+}
+
+/// What happened to a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happening {
+    /// It is new.
+    Created,
+    /// It changed.
+    Updated,
+    /// It is gone.
+    Deleted,
+}
+
+/// A track was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrackEvent {
+    /// What happened.
+    pub happening: Happening,
+    /// To which track.
+    pub track_id: TrackId,
+    /// What is known of the track now; nothing of one that is gone.
+    pub told: Option<Box<TrackFields>>,
+}
+
+/// What one part tells the others.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A track was written.
+    Track(TrackEvent),
+    /// A long operation is so far.
+    Progress(Progress),
+}
+
+/// What a subscriber hears.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Heard {
+    /// This happened.
+    Event(Event),
+    /// Some events were not heard: whoever needs them all compares what is with what should be.
+    Missed,
+}
+
+/// Events could not be told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("events cannot be published: {0}")]
+pub struct BusError(pub String);
+
+/// Tells parts, here and in other processes, what happened. A hint that makes things fast: who does not hear it finds out
+/// later.
+#[async_trait]
+pub trait EventBus: Send + Sync {
+    /// Tells whoever listens now.
+    async fn publish(&self, events: Vec<Event>) -> Result<(), BusError>;
+
+    /// All events from now on. The stream ends with the bus, not with a connection that breaks.
+    fn subscribe(&self) -> BoxStream<'static, Heard>;
 }

@@ -7,4 +7,4 @@ mod retry;
 mod worker;
 
 pub use reconcile::reconcile_until;
-pub use worker::{Worker, WorkerLimits};
+pub use worker::{Parts, Worker, WorkerLimits};

@@ -39,7 +39,7 @@ impl Meter {
         }
         burst.told = Instant::now();
         let progress = Progress {
-            step: "vectorization",
+            step: "vectorization".into(),
             done: burst.done,
             total: burst.done + left,
             per_second: burst.done as f64 / burst.began.elapsed().as_secs_f64().max(1e-3),

@@ -22,7 +22,7 @@ pub(crate) fn setback(job: &Job, error: &EmbedError) -> Setback {
             Setback::Discard { reason: format!("{reason} (tried {} times)", job.attempts.allowed) }
         }
         EmbedError::Failed(reason) => {
-            Setback::Retry { delay: delay(job.attempts.made, job.id.0), reason: reason.clone() }
+            Setback::Retry { delay: delay(job.attempts.made, job.track_id.get()), reason: reason.clone() }
         }
     }
 }
@@ -30,7 +30,7 @@ pub(crate) fn setback(job: &Job, error: &EmbedError) -> Setback {
 /// Exponential, with jitter between half and all of it, so that jobs that failed together do not return together.
 fn delay(made: u32, seed: i64) -> Duration {
     let full = FIRST_DELAY.saturating_mul(1 << made.min(10)).min(LONGEST_DELAY);
-    // SplitMix64's finaliser over the job's number: spread is all that is asked of it.
+    // SplitMix64's finaliser over the track's number: spread is all that is asked of it.
     let mut bits = (seed as u64).wrapping_add(u64::from(made)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let share = 0.5 + 0.5 * ((bits >> 11) as f64 / (1u64 << 53) as f64);
@@ -47,11 +47,12 @@ mod tests {
 
     fn job(made: u32) -> Job {
         Job {
-            id: JobId(1),
+            id: JobId::from(1),
             kind: JobKind::EmbedTrack,
             track_id: TrackId::new(1).unwrap(),
             space: Space::parse("m/4").unwrap(),
             attempts: Attempts { made, allowed: 8 },
+            told: None,
         }
     }
 

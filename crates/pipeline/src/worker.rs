@@ -2,10 +2,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use soniquebay_domain::{Catalog, JobQueue, Lease, Progress, Settlement, StoreError, Vectorizer};
+use soniquebay_domain::{JobQueue, Lease, Progress, Settlement, StoreError, Tracks, Vectorizer, Vectors};
+use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 
-use crate::execute::execute;
+use crate::execute::{Sources, execute};
 use crate::progress::Meter;
 
 /// How much a worker does at once.
@@ -36,40 +37,42 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Wait after an error of the store.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// What a worker works with.
+pub struct Parts {
+    /// Where jobs come from.
+    pub queue: Arc<dyn JobQueue>,
+    /// Where they end.
+    pub settlement: Arc<dyn Settlement>,
+    /// What vectors are made of; `None` where the jobs themselves say it.
+    pub tracks: Option<Arc<dyn Tracks>>,
+    /// The vectors that are there.
+    pub vectors: Arc<dyn Vectors>,
+    /// What makes vectors, one a space.
+    pub vectorizers: Vec<Arc<dyn Vectorizer>>,
+}
+
 /// Turns jobs into stored vectors.
 pub struct Worker {
-    queue: Arc<dyn JobQueue>,
-    settlement: Arc<dyn Settlement>,
-    catalog: Arc<dyn Catalog>,
-    vectorizers: Vec<Arc<dyn Vectorizer>>,
+    parts: Parts,
     /// Counts claims, for whose turn it is.
     turn: AtomicUsize,
+    /// Held alone while a job is worked on that others may have died of, so that none of the jobs beside it are lost too.
+    alone: RwLock<()>,
     limits: WorkerLimits,
     meter: Meter,
     listener: Box<dyn Fn(Progress) + Send + Sync>,
 }
 
 impl Worker {
-    /// A worker over these parts, which fills the spaces of `vectorizers`; `listener` hears how far it is, a few times a
-    /// second.
-    pub fn new(
-        queue: Arc<dyn JobQueue>,
-        settlement: Arc<dyn Settlement>,
-        catalog: Arc<dyn Catalog>,
-        vectorizers: Vec<Arc<dyn Vectorizer>>,
-        limits: WorkerLimits,
-        listener: impl Fn(Progress) + Send + Sync + 'static,
-    ) -> Self {
-        let listener = Box::new(listener);
+    /// A worker over these parts; `listener` hears how far it is, a few times a second.
+    pub fn new(parts: Parts, limits: WorkerLimits, listener: impl Fn(Progress) + Send + Sync + 'static) -> Self {
         Self {
-            queue,
-            settlement,
-            catalog,
-            vectorizers,
+            parts,
             turn: AtomicUsize::new(0),
+            alone: RwLock::new(()),
             limits,
             meter: Meter::new(),
-            listener,
+            listener: Box::new(listener),
         }
     }
 
@@ -89,7 +92,7 @@ impl Worker {
                     };
                     tokio::select! {
                         () = stop.cancelled() => {}
-                        () = worker.queue.wait(pause) => {}
+                        () = worker.parts.queue.wait(pause) => {}
                     }
                 }
             }
@@ -138,8 +141,21 @@ impl Worker {
             () = overdue(stop) => None,
         };
         let Some((vectorizer, leases)) = claimed else { return Ok(Step::Idle) };
+        let parts = &self.parts;
+        let (leases, later) = with_care(leases, self.limits.batch);
+        if !later.is_empty() {
+            parts.queue.release(later).await?;
+        }
         let settled = {
-            let work = execute(&*self.catalog, &*vectorizer, self.limits.time_limit, leases.clone());
+            let work = async {
+                let is_suspect = leases.iter().any(|lease| lease.lost > 0);
+                let (_beside, _alone) = match is_suspect {
+                    true => (None, Some(self.alone.write().await)),
+                    false => (Some(self.alone.read().await), None),
+                };
+                let sources = Sources { tracks: parts.tracks.as_deref(), vectors: &*parts.vectors };
+                execute(sources, &*vectorizer, self.limits.time_limit, leases.clone()).await
+            };
             tokio::pin!(work);
             let mut heartbeat = tokio::time::interval(self.limits.lease / 3);
             heartbeat.tick().await;
@@ -149,15 +165,15 @@ impl Worker {
                     _ = heartbeat.tick() => self.extend(leases.clone()).await,
                     // A server that hangs must not hold the end back: its jobs go back as they came.
                     () = overdue(stop) => {
-                        self.queue.release(leases.clone()).await?;
+                        parts.queue.release(leases.clone()).await?;
                         return Ok(Step::Idle);
                     }
                 }
             }
         };
         let done = settled.len();
-        self.settlement.settle(settled).await?;
-        if let Some(progress) = self.meter.count(done, &*self.queue).await {
+        parts.settlement.settle(settled).await?;
+        if let Some(progress) = self.meter.count(done, &*parts.queue).await {
             (self.listener)(progress);
         }
         Ok(Step::Worked)
@@ -168,13 +184,14 @@ impl Worker {
     /// no attempt is spent.
     async fn claim(&self) -> Result<Option<(Arc<dyn Vectorizer>, Vec<Lease>)>, StoreError> {
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
-        for offset in 0..self.vectorizers.len() {
-            let vectorizer = &self.vectorizers[(first.wrapping_add(offset)) % self.vectorizers.len()];
+        let vectorizers = &self.parts.vectorizers;
+        for offset in 0..vectorizers.len() {
+            let vectorizer = &vectorizers[(first.wrapping_add(offset)) % vectorizers.len()];
             if let Err(error) = vectorizer.health().await {
                 tracing::debug!(%error, space = %vectorizer.space(), "jobs wait");
                 continue;
             }
-            let leases = self.queue.claim(vectorizer.space(), self.limits.batch, self.limits.lease).await?;
+            let leases = self.parts.queue.claim(vectorizer.space(), self.limits.batch, self.limits.lease).await?;
             if !leases.is_empty() {
                 return Ok(Some((Arc::clone(vectorizer), leases)));
             }
@@ -184,10 +201,23 @@ impl Worker {
 
     async fn extend(&self, leases: Vec<Lease>) {
         // A lease that is lost is found out when the job is settled: nothing is stored twice.
-        if let Err(error) = self.queue.extend(leases, self.limits.lease).await {
+        if let Err(error) = self.parts.queue.extend(leases, self.limits.lease).await {
             tracing::warn!(%error, "leases could not be extended");
         }
     }
+}
+
+/// Splits what was claimed into jobs to do now and jobs to give back. Where whoever held jobs died, one of them may be to
+/// blame: those that were never lost go first, and the others in ever smaller batches, until the one that kills stands alone.
+fn with_care(leases: Vec<Lease>, batch: usize) -> (Vec<Lease>, Vec<Lease>) {
+    if leases.iter().any(|lease| lease.lost == 0) {
+        return leases.into_iter().partition(|lease| lease.lost == 0);
+    }
+    let lost = leases.iter().map(|lease| lease.lost).min().unwrap_or(0);
+    let (mut now, mut later): (Vec<_>, Vec<_>) = leases.into_iter().partition(|lease| lease.lost == lost);
+    let most = batch.checked_shr(lost).unwrap_or(0).max(1);
+    later.extend(now.split_off(most.min(now.len())));
+    (now, later)
 }
 
 /// Resolves when what is under way has had its time to end after the word to stop.

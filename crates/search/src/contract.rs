@@ -210,7 +210,7 @@ fn done(applied: Applied) -> TrackId {
 }
 
 async fn put(vectors: &dyn VectorStore, space: &Space, all: impl IntoIterator<Item = (TrackId, Vector)>) {
-    let write = |(track_id, vector)| VectorWrite { track_id, space: space.clone(), vector, content_hash: None };
+    let write = |(track_id, vector)| VectorWrite::new(track_id, space.clone(), vector, None);
     vectors.put(all.into_iter().map(write).collect()).await.expect("vectors are stored");
 }
 

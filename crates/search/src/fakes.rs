@@ -5,9 +5,10 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use soniquebay_domain::{
-    Applied, Catalog, CatalogCounts, Change, ContentHash, EmbedError, Facts, FileState, MetadataHash, Outcome, Space,
-    SpaceCoverage, StoreError, StoredVector, Target, TextHit, Timestamp, Track, TrackFields, TrackId, TrackPatch,
-    TrackState, TrackWrite, Vector, VectorChange, VectorStore, VectorWrite, Vectorizer, fold,
+    Applied, Catalog, CatalogCounts, Change, ContentHash, EmbedError, Facts, FileState, Fingerprint, MetadataHash,
+    Outcome, Space, SpaceCoverage, StoreError, StoredVector, Target, TextHit, Timestamp, Track, TrackFields, TrackId,
+    TrackPatch, TrackState, TrackWrite, Tracks, Vector, VectorChange, VectorStore, VectorWrite, Vectorizer, Vectors,
+    fold,
 };
 
 #[derive(Default)]
@@ -80,6 +81,17 @@ impl Library {
 }
 
 #[async_trait]
+impl Tracks for Library {
+    async fn tracks(&self, ids: Vec<TrackId>) -> Result<Vec<Track>, StoreError> {
+        Ok(ids.iter().filter_map(|id| self.state().tracks.get(id).cloned()).collect())
+    }
+
+    async fn fingerprints(&self, after: i64, limit: usize) -> Result<Vec<Fingerprint>, StoreError> {
+        Ok(self.page(after, 0, limit).await?.iter().map(Fingerprint::from).collect())
+    }
+}
+
+#[async_trait]
 impl Catalog for Library {
     async fn apply(&self, writes: Vec<TrackWrite>) -> Result<Vec<Applied>, StoreError> {
         let write = |write: TrackWrite| {
@@ -101,10 +113,6 @@ impl Catalog for Library {
             state.log.push(key);
         }
         Ok(ids.iter().filter(|id| state.tracks.remove(id).is_some()).count())
-    }
-
-    async fn tracks(&self, ids: Vec<TrackId>) -> Result<Vec<Track>, StoreError> {
-        Ok(ids.iter().filter_map(|id| self.state().tracks.get(id).cloned()).collect())
     }
 
     async fn page(&self, after: i64, skip: usize, limit: usize) -> Result<Vec<Track>, StoreError> {
@@ -156,7 +164,7 @@ fn stored(state: &State, space: &Space, id: TrackId, vector: &Vector) -> StoredV
 }
 
 #[async_trait]
-impl VectorStore for Library {
+impl Vectors for Library {
     async fn put(&self, writes: Vec<VectorWrite>) -> Result<(), StoreError> {
         for write in writes {
             self.set(write.track_id, &write.space, write.vector);
@@ -170,6 +178,37 @@ impl VectorStore for Library {
         Ok(ids.iter().filter_map(of).collect())
     }
 
+    async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError> {
+        let state = self.state();
+        let mut spaces: Vec<SpaceCoverage> = Vec::new();
+        for (space, _) in state.vectors.keys() {
+            match spaces.last_mut().filter(|last| last.space == *space) {
+                Some(last) => last.ready += 1,
+                None => {
+                    let wanted = space.model() != "external";
+                    spaces.push(SpaceCoverage { space: space.clone(), wanted, ready: 1, stale: 0 });
+                }
+            }
+        }
+        Ok(spaces)
+    }
+
+    async fn vector_fingerprints(
+        &self,
+        space: &Space,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Fingerprint>, StoreError> {
+        Ok(self.vector_page(space, after, 0, limit).await?.iter().map(Fingerprint::from).collect())
+    }
+
+    async fn forget(&self, ids: Vec<TrackId>) -> Result<usize, StoreError> {
+        self.remove(ids).await
+    }
+}
+
+#[async_trait]
+impl VectorStore for Library {
     async fn vector_page(
         &self,
         space: &Space,
@@ -186,21 +225,6 @@ impl VectorStore for Library {
         let mut state = self.state();
         state.log.push((space.clone(), id));
         Ok(state.vectors.remove(&(space.clone(), id)).is_some())
-    }
-
-    async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError> {
-        let state = self.state();
-        let mut spaces: Vec<SpaceCoverage> = Vec::new();
-        for (space, _) in state.vectors.keys() {
-            match spaces.last_mut().filter(|last| last.space == *space) {
-                Some(last) => last.ready += 1,
-                None => {
-                    let wanted = space.model() != "external";
-                    spaces.push(SpaceCoverage { space: space.clone(), wanted, ready: 1, stale: 0 });
-                }
-            }
-        }
-        Ok(spaces)
     }
 
     async fn drop_space(&self, space: &Space) -> Result<u64, StoreError> {

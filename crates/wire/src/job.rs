@@ -29,9 +29,9 @@ impl From<JobCounts> for JobCountsView {
 /// One job.
 #[derive(Serialize, ToSchema)]
 pub struct JobView {
-    /// Its number.
-    pub id: i64,
-    /// "embed_track".
+    /// Its name in the queue: digits in a database, a task id on Celery.
+    pub id: String,
+    /// "embed_track" or "embed_if_needed".
     pub kind: &'static str,
     /// For which track.
     pub track_id: i64,
@@ -56,7 +56,7 @@ impl From<JobSummary> for JobView {
     fn from(summary: JobSummary) -> Self {
         let JobSummary { job, state, priority, run_at, reason } = summary;
         Self {
-            id: job.id.0,
+            id: job.id.to_string(),
             kind: job.kind.name(),
             track_id: job.track_id.get(),
             space: job.space.to_string(),

@@ -1,5 +1,6 @@
 //! `GET /api/events`.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,9 +44,9 @@ pub(crate) struct ProgressView {
     #[serde(rename = "type")]
     kind: &'static str,
     /// Which operation.
-    task_id: &'static str,
+    task_id: Cow<'static, str>,
     /// "vectorization", "scan".
-    step: &'static str,
+    step: Cow<'static, str>,
     /// Items done.
     current: u64,
     /// Items in all.
@@ -67,7 +68,7 @@ impl From<Progress> for ProgressView {
             true => Some(0.0),
             false => Some(left / per_second).filter(|seconds| seconds.is_finite() && *seconds >= 0.0),
         };
-        Self { kind: "progress", task_id: step, step, current: done, total, percent, per_second, seconds_left }
+        Self { kind: "progress", task_id: step.clone(), step, current: done, total, percent, per_second, seconds_left }
     }
 }
 
@@ -117,5 +118,5 @@ async fn standing(services: &Services) -> Result<Progress, StoreError> {
     let total = services.catalog.counts().await?.tracks;
     let spaces = services.vectors.spaces().await?;
     let done = spaces.iter().find(|coverage| coverage.space == *wanted).map_or(0, |coverage| coverage.ready);
-    Ok(Progress { step: "vectorization", done, total, per_second: 0.0 })
+    Ok(Progress { step: "vectorization".into(), done, total, per_second: 0.0 })
 }

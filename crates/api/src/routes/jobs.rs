@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
-use soniquebay_domain::{JobId, JobState};
+use soniquebay_domain::{Discarded, JobId, JobKind, JobState};
 use soniquebay_wire::{JobCountsView, JobView, ProblemView};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use crate::Services;
 use crate::error::{ApiError, Code};
-use crate::extract::JobPath;
+use crate::extract::{JobPath, is_job_id};
 use crate::params::{MAX_LIMIT, Params};
 
 pub(crate) fn routes() -> OpenApiRouter<Services> {
@@ -29,7 +29,7 @@ pub(crate) struct JobsView {
     /// The jobs.
     items: Vec<JobView>,
     /// The next part's `after`; null at the end.
-    next: Option<i64>,
+    next: Option<String>,
     /// All jobs by state.
     counts: JobCountsView,
 }
@@ -46,7 +46,8 @@ pub(crate) struct RetriedView {
     params(
         ("state" = Option<String>, Query, description = "\"available\", \"running\" or \"discarded\"",
             pattern = "^(available|running|discarded)$", example = "discarded"),
-        ("after" = Option<i64>, Query, description = "Only ids above this one", minimum = 0),
+        ("after" = Option<String>, Query, description = "Only jobs behind this one, by its id", example = "17",
+            pattern = "^[A-Za-z0-9._:-]{1,200}$"),
         ("limit" = Option<u32>, Query, description = "How many; 100 where left out", minimum = 1, maximum = 1000),
     ),
     responses((status = 200, description = "The jobs, and how many there are", body = JobsView))
@@ -62,10 +63,17 @@ pub(crate) async fn list_jobs(
         }
         state
     });
-    let (after, limit) = (params.number("after", &(0..=i64::MAX)).unwrap_or(0), params.limit(100, MAX_LIMIT));
+    let after = params.text("after").filter(|id| {
+        let is_id = is_job_id(id);
+        if !is_id {
+            params.refuse("after", "is the id of a job");
+        }
+        is_id
+    });
+    let limit = params.limit(100, MAX_LIMIT);
     params.finish()?;
-    let jobs = services.queue.jobs(state, JobId(after), limit).await?;
-    let next = (jobs.len() == limit).then(|| jobs.last().map(|summary| summary.job.id.0)).flatten();
+    let jobs = services.queue.jobs(state, after.as_deref().map(JobId::new), limit).await?;
+    let next = (jobs.len() == limit).then(|| jobs.last().map(|summary| summary.job.id.to_string())).flatten();
     let counts = services.queue.job_counts().await?.into();
     Ok(Json(JobsView { items: jobs.into_iter().map(JobView::from).collect(), next, counts }))
 }
@@ -73,7 +81,7 @@ pub(crate) async fn list_jobs(
 /// One job
 #[utoipa::path(
     get, path = "/api/jobs/{id}", operation_id = "get_job", tag = "jobs",
-    params(("id" = i64, Path, description = "Which job", minimum = 1, example = 1)),
+    params(("id" = String, Path, description = "Which job", example = "17", pattern = "^[A-Za-z0-9._:-]{1,200}$")),
     responses(
         (status = 200, description = "The job", body = JobView),
         (status = 404, description = "`not_found`: done, or never there", body = ProblemView,
@@ -81,14 +89,14 @@ pub(crate) async fn list_jobs(
     )
 )]
 pub(crate) async fn get_job(State(services): State<Services>, JobPath(id): JobPath) -> Result<Json<JobView>, ApiError> {
-    let job = services.queue.job(id).await?.ok_or_else(|| no_job(id))?;
+    let job = services.queue.job(&id).await?.ok_or_else(|| no_job(&id))?;
     Ok(Json(job.into()))
 }
 
 /// Try a job again that was given up
 #[utoipa::path(
     post, path = "/api/jobs/{id}/retry", operation_id = "retry_job", tag = "jobs",
-    params(("id" = i64, Path, description = "Which job", minimum = 1, example = 1)),
+    params(("id" = String, Path, description = "Which job", example = "17", pattern = "^[A-Za-z0-9._:-]{1,200}$")),
     responses(
         (status = 200, description = "1, or 0 where it was not given up", body = RetriedView),
         (status = 404, description = "`not_found`: done, or never there", body = ProblemView,
@@ -99,9 +107,9 @@ pub(crate) async fn retry_job(
     State(services): State<Services>,
     JobPath(id): JobPath,
 ) -> Result<Json<RetriedView>, ApiError> {
-    let retried = services.queue.retry(Some(id)).await?;
-    if retried == 0 && services.queue.job(id).await?.is_none() {
-        return Err(no_job(id));
+    let retried = services.queue.retry(Discarded::One(id.clone())).await?;
+    if retried == 0 && services.queue.job(&id).await?.is_none() {
+        return Err(no_job(&id));
     }
     Ok(Json(RetriedView { retried }))
 }
@@ -111,7 +119,7 @@ pub(crate) async fn retry_job(
 /// Only a change of its track, or a retry, brings it back.
 #[utoipa::path(
     post, path = "/api/jobs/{id}/cancel", operation_id = "cancel_job", tag = "jobs",
-    params(("id" = i64, Path, description = "Which job", minimum = 1, example = 1)),
+    params(("id" = String, Path, description = "Which job", example = "17", pattern = "^[A-Za-z0-9._:-]{1,200}$")),
     responses(
         (status = 200, description = "The job, discarded", body = JobView),
         (status = 404, description = "`not_found`: done, or never there", body = ProblemView,
@@ -122,20 +130,34 @@ pub(crate) async fn cancel_job(
     State(services): State<Services>,
     JobPath(id): JobPath,
 ) -> Result<Json<JobView>, ApiError> {
-    services.queue.cancel(id).await?;
-    let job = services.queue.job(id).await?.ok_or_else(|| no_job(id))?;
+    services.queue.cancel(&id).await?;
+    let job = services.queue.job(&id).await?.ok_or_else(|| no_job(&id))?;
     Ok(Json(job.into()))
 }
 
 /// Try all jobs again that were given up
 #[utoipa::path(
     post, path = "/api/jobs/retry", operation_id = "retry_jobs", tag = "jobs",
+    params(("kind" = Option<String>, Query, description = "Only those of this kind", example = "embed_track",
+        pattern = "^(embed_track|embed_if_needed)$")),
     responses((status = 200, description = "How many there were", body = RetriedView))
 )]
-pub(crate) async fn retry_jobs(State(services): State<Services>) -> Result<Json<RetriedView>, ApiError> {
-    Ok(Json(RetriedView { retried: services.queue.retry(None).await? }))
+pub(crate) async fn retry_jobs(
+    State(services): State<Services>,
+    mut params: Params,
+) -> Result<Json<RetriedView>, ApiError> {
+    let kind = params.text("kind").map(|name| {
+        let kind = JobKind::parse(&name);
+        if kind.is_none() {
+            params.refuse("kind", "is one of embed_track, embed_if_needed");
+        }
+        kind
+    });
+    params.finish()?;
+    let which = kind.flatten().map_or(Discarded::All, Discarded::Kind);
+    Ok(Json(RetriedView { retried: services.queue.retry(which).await? }))
 }
 
-fn no_job(id: JobId) -> ApiError {
-    ApiError::new(Code::NotFound, format!("There is no job {}; jobs that are done are not kept.", id.0))
+fn no_job(id: &JobId) -> ApiError {
+    ApiError::new(Code::NotFound, format!("There is no job {id}; jobs that are done are not kept."))
 }

@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use soniquebay_api::{Services, combined_router};
 use soniquebay_domain::{
-    EmbedError, Progress, Space, SystemClock, TrackFields, TrackId, Vector, VectorWrite, Vectorizer,
+    Database, EmbedError, Progress, Space, SystemClock, TrackFields, TrackId, Vector, VectorWrite, Vectorizer,
 };
 use soniquebay_search::{MemoryIndex, Recommender, Serving};
 use soniquebay_store::sqlite::SqliteStore;
@@ -80,7 +80,7 @@ impl App {
 
     pub(crate) async fn set_vector(&self, id: i64, vector: [f32; 3]) {
         let (track_id, vector) = (TrackId::new(id).unwrap(), Vector::new(vector.to_vec()).unwrap());
-        let write = VectorWrite { track_id, space: space(), vector, content_hash: None };
+        let write = VectorWrite::new(track_id, space(), vector, None);
         self.services.vectors.put(vec![write]).await.unwrap();
     }
 

@@ -78,6 +78,8 @@ async fn ids_that_are_none() {
         app.get(&format!("/api/tracks/{id}/similar")).await.problem(422, "invalid_track");
         app.get(&format!("/api/track-vectors/{id}")).await.problem(422, "invalid_track");
         app.delete(&format!("/api/track-vectors/{id}")).await.problem(422, "invalid_track");
+    }
+    for id in ["%00", "1%2F2", "%F0%9F%8E%B5", &"7".repeat(201)] {
         app.get(&format!("/api/jobs/{id}")).await.problem(422, "invalid_filter");
     }
     app.get("/api/tracks/%FF").await.problem(404, "not_found");

@@ -64,17 +64,17 @@ async fn jobs_are_listed_and_retried() {
     }
     let page = app.get("/api/jobs?state=available&limit=2").await.json();
     assert_eq!((page["items"].as_array().unwrap().len(), &page["counts"]["available"]), (2, &json!(3)), "{page}");
-    let rest = app.get(&format!("/api/jobs?after={}", page["next"])).await.json();
+    let rest = app.get(&format!("/api/jobs?after={}", page["next"].as_str().unwrap())).await.json();
     assert_eq!((rest["items"].as_array().unwrap().len(), &rest["next"]), (1, &Value::Null));
-    let job = app.get(&format!("/api/jobs/{}", page["items"][0]["id"])).await.json();
+    let job = app.get(&format!("/api/jobs/{}", page["items"][0]["id"].as_str().unwrap())).await.json();
     assert_eq!(
         (&job["kind"], &job["state"], &job["space"]),
         (&json!("embed_track"), &json!("available"), &json!("compass/3/1"))
     );
     assert_eq!(app.post("/api/jobs/retry", &json!({})).await.json(), json!({"retried": 0}));
-    let one = app.post(&format!("/api/jobs/{}/retry", job["id"]), &json!({})).await;
+    let one = app.post(&format!("/api/jobs/{}/retry", job["id"].as_str().unwrap()), &json!({})).await;
     assert_eq!(one.json(), json!({"retried": 0}), "it was not given up");
-    let cancelled = app.post(&format!("/api/jobs/{}/cancel", job["id"]), &json!({})).await.json();
+    let cancelled = app.post(&format!("/api/jobs/{}/cancel", job["id"].as_str().unwrap()), &json!({})).await.json();
     assert_eq!((&cancelled["state"], &cancelled["reason"]), (&json!("discarded"), &json!("cancelled")));
     assert_eq!(app.post("/api/jobs/retry", &json!({})).await.json(), json!({"retried": 1}));
     app.post("/api/jobs/77/cancel", &json!({})).await.problem(404, "not_found");
@@ -97,7 +97,7 @@ async fn events_begin_with_how_things_stand() {
     let first = next().await;
     assert_eq!((&first["type"], &first["current"], &first["total"]), (&json!("progress"), &json!(1), &json!(2)));
     assert_eq!(first["percent"], 50.0);
-    let told = Progress { step: "scan", done: 30, total: 40, per_second: 5.0 };
+    let told = Progress { step: "scan".into(), done: 30, total: 40, per_second: 5.0 };
     app.services.progress.send(told.clone()).unwrap();
     let event = next().await;
     assert_eq!(

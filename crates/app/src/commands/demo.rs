@@ -2,7 +2,7 @@ use std::io::Cursor;
 use std::path::Path;
 
 use anyhow::Context;
-use soniquebay_domain::{Catalog, Track};
+use soniquebay_domain::Track;
 use soniquebay_embed::model_files::PullSource;
 use soniquebay_ingest::Format;
 use soniquebay_search::{Seed, SimilarOptions};

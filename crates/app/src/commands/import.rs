@@ -1,7 +1,6 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::Context;
 use soniquebay_ingest::{Format, ImportOptions, ImportReport};
@@ -51,7 +50,7 @@ pub(crate) async fn import(
 ) -> anyhow::Result<ImportReport> {
     let options = ImportOptions { stop: flag(stop), ..ImportOptions::default() };
     let shown = bar(0, "tracks");
-    let work = soniquebay_ingest::import(reader, format, Arc::new(library.store.clone()), options, |step| {
+    let work = soniquebay_ingest::import(reader, format, library.store.clone(), options, |step| {
         shown.set_length(step.lines);
         shown.set_position(step.lines);
     });

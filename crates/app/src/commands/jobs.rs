@@ -1,6 +1,6 @@
 //! `soniquebay jobs`: what is still to be done, and what was given up.
 
-use soniquebay_domain::{Catalog, JobId, JobQueue, JobSummary};
+use soniquebay_domain::{Discarded, JobId, JobSummary};
 use soniquebay_wire::{JobCountsView, JobView};
 
 use crate::cli::{Cli, JobsCommand};
@@ -13,29 +13,34 @@ pub(crate) async fn run(cli: &Cli, command: &JobsCommand) -> anyhow::Result<()> 
     let store = &library.store;
     match command {
         JobsCommand::List { state, after, limit, json } => {
-            let jobs = store.jobs(*state, JobId(*after), usize::from(*limit)).await?;
+            let jobs = store.jobs(*state, after.clone(), usize::from(*limit)).await?;
             if *json {
                 return output::json(&jobs.into_iter().map(JobView::from).collect::<Vec<_>>());
             }
             list(&library, &jobs).await
         }
         JobsCommand::Show { id, json } => {
-            let job = store.job(JobId(*id)).await?.ok_or_else(|| no_job(*id))?;
+            let job = store.job(id).await?.ok_or_else(|| no_job(id))?;
             if *json { output::json(&JobView::from(job)) } else { list(&library, &[job]).await }
         }
-        JobsCommand::Retry { id, .. } => {
-            let retried = store.retry(id.map(JobId)).await?;
+        JobsCommand::Retry { id, kind, .. } => {
+            let which = match (id, kind) {
+                (Some(id), _) => Discarded::One(id.clone()),
+                (None, Some(kind)) => Discarded::Kind(*kind),
+                (None, None) => Discarded::All,
+            };
+            let retried = store.retry(which).await?;
             match id {
-                Some(id) if retried == 0 => match store.job(JobId(*id)).await? {
-                    None => Err(no_job(*id).into()),
+                Some(id) if retried == 0 => match store.job(id).await? {
+                    None => Err(no_job(id).into()),
                     Some(job) => output::line(&format!("job {id} is {} and was not given up", job.state.name())),
                 },
                 _ => output::line(&format!("{retried} jobs will be tried again")),
             }
         }
-        JobsCommand::Cancel { id } => match store.cancel(JobId(*id)).await? {
+        JobsCommand::Cancel { id } => match store.cancel(id).await? {
             true => output::line(&format!("job {id} is given up")),
-            false if store.job(JobId(*id)).await?.is_none() => Err(no_job(*id).into()),
+            false if store.job(id).await?.is_none() => Err(no_job(id).into()),
             false => output::line(&format!("job {id} was given up before")),
         },
         JobsCommand::Stats { json } => {
@@ -55,7 +60,7 @@ pub(crate) async fn run(cli: &Cli, command: &JobsCommand) -> anyhow::Result<()> 
     }
 }
 
-fn no_job(id: i64) -> End {
+fn no_job(id: &JobId) -> End {
     End::NotFound(format!("there is no job {id}; jobs that are done are not kept"))
 }
 
@@ -72,7 +77,7 @@ async fn list(library: &Library, jobs: &[JobSummary]) -> anyhow::Result<()> {
     let row = |summary: &JobSummary| {
         let attempts = format!("{}/{}", summary.job.attempts.made, summary.job.attempts.allowed);
         let reason = summary.reason.clone().unwrap_or_default();
-        vec![summary.job.id.0.to_string(), summary.state.name().to_owned(), name(summary), attempts, reason]
+        vec![summary.job.id.to_string(), summary.state.name().to_owned(), name(summary), attempts, reason]
     };
     output::table(&["job", "state", "track", "tries", "reason"], &[0], jobs.iter().map(row))
 }

@@ -1,5 +1,4 @@
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use soniquebay_ingest::{ScanOptions, ScanReport, ScanStep, StopFlag};
 use tokio_util::sync::CancellationToken;
@@ -37,7 +36,7 @@ pub(crate) async fn scan(
 ) -> anyhow::Result<ScanReport> {
     let options = ScanOptions { allow_empty, stop: flag(stop), ..ScanOptions::default() };
     let shown = bar(0, "files");
-    let report = soniquebay_ingest::scan(Arc::new(library.store.clone()), folders, options, |step| {
+    let report = soniquebay_ingest::scan(library.store.clone(), folders, options, |step| {
         shown.set_message(match step.step {
             ScanStep::Walk => "looking for files",
             ScanStep::Read => "reading tags",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use soniquebay_api::{Limits, Services};
-use soniquebay_domain::{EmbedError, Filter, Space, Vector, VectorStore};
+use soniquebay_domain::{EmbedError, Filter, Space, Vector};
 use soniquebay_pipeline::reconcile_until;
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
@@ -79,9 +79,9 @@ pub(crate) async fn serve(
 
     let (progress, _) = broadcast::channel(PROGRESS_BACKLOG);
     let services = Services {
-        catalog: Arc::new(library.store.clone()),
-        vectors: Arc::new(library.store.clone()),
-        queue: Arc::new(library.store.clone()),
+        catalog: library.store.clone(),
+        vectors: library.store.clone(),
+        queue: library.store.clone(),
         recommender,
         progress: progress.clone(),
         counters: library.counters()?,
@@ -109,7 +109,7 @@ pub(crate) async fn serve(
     let until = stop.clone();
     tasks.spawn(async move { worker.run(&until).await });
     let (store, until) = (library.store.clone(), stop.clone());
-    tasks.spawn(async move { reconcile_until(&store, RECONCILE_EVERY, &until).await });
+    tasks.spawn(async move { reconcile_until(&*store, RECONCILE_EVERY, &until).await });
     // A part that ends before it was told to has failed, and must not leave the others half alive.
     while let Some(ended) = tasks.join_next().await {
         let early = !stop.is_cancelled();

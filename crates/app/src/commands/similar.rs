@@ -1,4 +1,4 @@
-use soniquebay_domain::{Catalog, EmbedError, Track, TrackId};
+use soniquebay_domain::{EmbedError, Track, TrackId};
 use soniquebay_search::{SearchError, Seed, SimilarOptions};
 
 use crate::cli::{AnswerArgs, Cli, SimilarArgs};

@@ -1,7 +1,7 @@
 //! `soniquebay spaces`: which spaces there are, how full each is, and dropping those of former settings.
 
 use serde::Serialize;
-use soniquebay_domain::{Catalog, Space, StoreError, VectorStore};
+use soniquebay_domain::{Space, StoreError};
 use soniquebay_search::SearchError;
 
 use crate::cli::{Cli, SpacesCommand};

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use soniquebay_domain::{
-    Applied, Catalog, Change, JobQueue, Priority, SystemClock, Target, TrackPatch, TrackWrite, VectorStore, Vectorizer,
-    WriteMode,
+    Applied, Catalog, Change, Database, JobQueue, Priority, SystemClock, Target, TrackPatch, TrackWrite, VectorStore,
+    Vectorizer, WriteMode,
 };
 use soniquebay_embed::remote::{Protocol, RemoteConfig, RemoteEmbedder, RemoteLimits, RemoteModel};
 use soniquebay_embed::{SpaceSettings, TextAndNumbers};
-use soniquebay_pipeline::{Worker, WorkerLimits};
+use soniquebay_pipeline::{Parts, Worker, WorkerLimits};
 use soniquebay_store::sqlite::SqliteStore;
 use soniquebay_testkit::ollama::{Facade, Settings};
 use tokio_util::sync::CancellationToken;
@@ -57,12 +57,19 @@ async fn one_bad_among_32(position: usize, batch: usize, error: (u16, &'static s
     let before = facade.counters().requests;
     let port = Arc::new(store.clone());
     let limits = WorkerLimits { batch, concurrency: 1, ..WorkerLimits::default() };
-    let worker = Worker::new(port.clone(), port.clone(), port, vec![vectorizer.clone()], limits, |_| {});
+    let parts = Parts {
+        queue: port.clone(),
+        settlement: port.clone(),
+        tracks: Some(port.clone()),
+        vectors: port,
+        vectorizers: vec![vectorizer.clone()],
+    };
+    let worker = Worker::new(parts, limits, |_| {});
     Arc::new(worker).drain(&CancellationToken::new()).await.unwrap();
 
     let counts = store.job_counts().await.unwrap();
     let vectors = store.vector_page(vectorizer.space(), 0, 0, 1000).await.unwrap();
-    let jobs = store.jobs(None, soniquebay_domain::JobId(0), 100).await.unwrap();
+    let jobs = store.jobs(None, None, 100).await.unwrap();
     Outcome {
         vectors: vectors.len(),
         discarded: counts.discarded,

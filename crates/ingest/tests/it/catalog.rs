@@ -3,8 +3,8 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use soniquebay_domain::{
-    Applied, Catalog, CatalogCounts, ContentHash, FileState, MetadataHash, Outcome, StoreError, Target, TextHit,
-    Timestamp, Track, TrackFields, TrackId, TrackWrite, WriteMode, fold,
+    Applied, Catalog, CatalogCounts, ContentHash, FileState, Fingerprint, MetadataHash, Outcome, StoreError, Target,
+    TextHit, Timestamp, Track, TrackFields, TrackId, TrackWrite, Tracks, WriteMode, fold,
 };
 
 /// A catalogue in memory, as far as ingest asks of one.
@@ -85,19 +85,7 @@ impl State {
 }
 
 #[async_trait]
-impl Catalog for MemoryCatalog {
-    async fn apply(&self, writes: Vec<TrackWrite>) -> Result<Vec<Applied>, StoreError> {
-        let mut state = self.state.lock().unwrap();
-        Ok(writes.iter().map(|write| state.apply(write)).collect())
-    }
-
-    async fn remove(&self, ids: Vec<TrackId>) -> Result<usize, StoreError> {
-        let mut state = self.state.lock().unwrap();
-        let removed = ids.iter().filter(|id| state.tracks.remove(id).is_some()).count();
-        state.touched += removed;
-        Ok(removed)
-    }
-
+impl Tracks for MemoryCatalog {
     async fn tracks(&self, ids: Vec<TrackId>) -> Result<Vec<Track>, StoreError> {
         let wanted = self.all().into_iter().filter(|(id, _)| ids.contains(id));
         let track = |(id, fields): (TrackId, TrackFields)| Track {
@@ -110,6 +98,25 @@ impl Catalog for MemoryCatalog {
             fields,
         };
         Ok(wanted.map(track).collect())
+    }
+
+    async fn fingerprints(&self, _after: i64, _limit: usize) -> Result<Vec<Fingerprint>, StoreError> {
+        unreachable!("ingest compares nothing with vectors")
+    }
+}
+
+#[async_trait]
+impl Catalog for MemoryCatalog {
+    async fn apply(&self, writes: Vec<TrackWrite>) -> Result<Vec<Applied>, StoreError> {
+        let mut state = self.state.lock().unwrap();
+        Ok(writes.iter().map(|write| state.apply(write)).collect())
+    }
+
+    async fn remove(&self, ids: Vec<TrackId>) -> Result<usize, StoreError> {
+        let mut state = self.state.lock().unwrap();
+        let removed = ids.iter().filter(|id| state.tracks.remove(id).is_some()).count();
+        state.touched += removed;
+        Ok(removed)
     }
 
     async fn page(&self, _after: i64, _skip: usize, _limit: usize) -> Result<Vec<Track>, StoreError> {

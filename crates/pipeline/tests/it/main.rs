@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use soniquebay_domain::{
-    Applied, Catalog, Change, EmbedError, JobId, JobQueue, JobState, Priority, Space, SystemClock, Target, TrackFields,
-    TrackId, TrackPatch, TrackState, TrackWrite, Vector, VectorStore, Vectorizer, WriteMode,
+    Applied, Catalog, Change, Database, EmbedError, JobQueue, JobState, Priority, Space, SystemClock, Target,
+    TrackFields, TrackId, TrackPatch, TrackState, TrackWrite, Vector, VectorStore, Vectorizer, WriteMode,
 };
-use soniquebay_pipeline::{Worker, WorkerLimits};
+use soniquebay_pipeline::{Parts, Worker, WorkerLimits};
 use soniquebay_store::sqlite::SqliteStore;
 use tokio_util::sync::CancellationToken;
 
@@ -76,6 +76,16 @@ impl Vectorizer for Letters {
     }
 }
 
+fn parts(store: &Arc<SqliteStore>, vectorizer: Arc<dyn Vectorizer>) -> Parts {
+    Parts {
+        queue: store.clone(),
+        settlement: store.clone(),
+        tracks: Some(store.clone()),
+        vectors: store.clone(),
+        vectorizers: vec![vectorizer],
+    }
+}
+
 struct Fixture {
     store: SqliteStore,
     vectorizer: Arc<Letters>,
@@ -97,7 +107,7 @@ impl Fixture {
         let progress = Arc::new(Mutex::new(Vec::new()));
         let (port, told) = (Arc::new(store.clone()), Arc::clone(&progress));
         let listener = move |step: soniquebay_domain::Progress| told.lock().unwrap().push((step.done, step.total));
-        let worker = Worker::new(port.clone(), port.clone(), port, vec![vectorizer.clone()], limits, listener);
+        let worker = Worker::new(parts(&port, vectorizer.clone()), limits, listener);
         Self { store, vectorizer, worker: Arc::new(worker), progress, _folder: folder }
     }
 
@@ -153,7 +163,7 @@ async fn one_poisonous_track_does_not_hold_the_others_back() {
     let states = fixture.states(&ids).await;
     assert_eq!(states.iter().filter(|state| **state == TrackState::Ready).count(), 63);
     assert_eq!(states[13], TrackState::Pending, "it is tried again later");
-    let waiting = fixture.store.jobs(Some(JobState::Available), JobId(0), 10).await.unwrap();
+    let waiting = fixture.store.jobs(Some(JobState::Available), None, 10).await.unwrap();
     assert_eq!((waiting.len(), waiting[0].job.attempts.made), (1, 1));
     assert_eq!(waiting[0].reason.as_deref(), Some("poison"));
 }
@@ -177,7 +187,7 @@ async fn a_service_that_goes_away_costs_no_attempt() {
     let fixture = Fixture::new(Letters::with(|_| Err(EmbedError::Unavailable("gone".into())))).await;
     fixture.create(["A".to_owned(), "B".to_owned()]).await;
     fixture.drain().await;
-    let waiting = fixture.store.jobs(None, JobId(0), 10).await.unwrap();
+    let waiting = fixture.store.jobs(None, None, 10).await.unwrap();
     assert!(waiting.iter().all(|job| job.job.attempts.made == 0 && job.state == JobState::Available), "{waiting:?}");
     assert_eq!(waiting.len(), 2);
 }
@@ -219,7 +229,7 @@ async fn a_batch_over_its_time_limit_is_set_back() {
     let fixture = Fixture::limited(vectorizer, limits).await;
     fixture.create(["A".to_owned()]).await;
     fixture.drain().await;
-    let job = fixture.store.jobs(None, JobId(0), 1).await.unwrap().remove(0);
+    let job = fixture.store.jobs(None, None, 1).await.unwrap().remove(0);
     assert!(job.reason.is_some_and(|reason| reason.contains("longer than")));
 }
 
@@ -231,4 +241,73 @@ async fn wait_until_ready(fixture: &Fixture, ids: &[TrackId]) {
         }
     };
     tokio::time::timeout(Duration::from_secs(30), ready).await.expect("the vectors come");
+}
+
+/// Says that it is about to die, and never answers, where one of the tracks bears this title.
+struct Dying {
+    letters: Letters,
+    dies: Arc<tokio::sync::Notify>,
+}
+
+#[async_trait]
+impl Vectorizer for Dying {
+    fn space(&self) -> &Space {
+        self.letters.space()
+    }
+
+    fn text_dims(&self) -> usize {
+        4
+    }
+
+    async fn vectorize(&self, tracks: Vec<TrackFields>) -> Result<Vec<Vector>, EmbedError> {
+        if tracks.iter().any(|track| track.title.as_deref() == Some("deadly")) {
+            self.dies.notify_one();
+            std::future::pending::<()>().await;
+        }
+        self.letters.vectorize(tracks).await
+    }
+
+    async fn vectorize_query(&self, words: String) -> Result<Vector, EmbedError> {
+        self.letters.vectorize_query(words).await
+    }
+
+    async fn health(&self) -> Result<(), EmbedError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_track_that_kills_its_worker_is_found_and_given_up() {
+    let fixture = Fixture::new(Letters::with(|_| Ok(()))).await;
+    let titles = (0..100).map(|n| if n == 40 { "deadly".to_owned() } else { format!("title {n}") });
+    let ids = fixture.create(titles).await;
+    let dies = Arc::new(tokio::sync::Notify::new());
+    let store = Arc::new(fixture.store.clone());
+    let mut deaths = 0;
+    loop {
+        let vectorizer = Arc::new(Dying { letters: Letters::with(|_| Ok(())), dies: dies.clone() });
+        let worker = Arc::new(Worker::new(parts(&store, vectorizer), WorkerLimits::default(), |_| {}));
+        let run = tokio::spawn(async move { worker.drain(&CancellationToken::new()).await });
+        tokio::pin!(run);
+        tokio::select! {
+            done = &mut run => {
+                done.unwrap().unwrap();
+                break;
+            }
+            // Its process is gone, with all that it held; another one starts.
+            () = dies.notified() => run.abort(),
+        }
+        let _ = run.await;
+        store.release_orphans().await.unwrap();
+        deaths += 1;
+        assert!(deaths <= 8, "a track that kills is tried no more than eight times");
+    }
+    let states = fixture.states(&ids).await;
+    assert!(
+        matches!(&states[40], TrackState::Failed { reason } if reason.contains("without a word")),
+        "{:?}",
+        states[40]
+    );
+    assert_eq!(states.iter().filter(|state| **state == TrackState::Ready).count(), 99, "after {deaths} deaths");
+    assert_eq!(deaths, 8);
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use soniquebay_domain::{
-    Facts, Space, SpaceCoverage, StoreError, StoredVector, TrackId, TrackState, Vector, VectorChange, VectorStore,
-    VectorWrite,
+    Facts, Fingerprint, Space, SpaceCoverage, StoreError, StoredVector, TrackId, TrackState, Vector, VectorChange,
+    VectorStore, VectorWrite, Vectors,
 };
 
 /// Text and numbers, as in the product's own space.
@@ -114,7 +114,7 @@ pub(crate) struct Log {
 }
 
 #[async_trait]
-impl VectorStore for Log {
+impl Vectors for Log {
     async fn put(&self, _: Vec<VectorWrite>) -> Result<(), StoreError> {
         Ok(())
     }
@@ -123,16 +123,27 @@ impl VectorStore for Log {
         Ok(Vec::new())
     }
 
+    async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn vector_fingerprints(&self, _: &Space, _: i64, _: usize) -> Result<Vec<Fingerprint>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn forget(&self, _: Vec<TrackId>) -> Result<usize, StoreError> {
+        Ok(0)
+    }
+}
+
+#[async_trait]
+impl VectorStore for Log {
     async fn vector_page(&self, _: &Space, _: i64, _: usize, _: usize) -> Result<Vec<StoredVector>, StoreError> {
         Ok(Vec::new())
     }
 
     async fn remove_vector(&self, _: &Space, _: TrackId) -> Result<bool, StoreError> {
         Ok(false)
-    }
-
-    async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError> {
-        Ok(Vec::new())
     }
 
     async fn drop_space(&self, _: &Space) -> Result<u64, StoreError> {

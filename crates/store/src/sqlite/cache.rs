@@ -11,10 +11,10 @@ pub struct SqliteCache {
     most: usize,
 }
 
-impl SqliteStore {
+impl SqliteCache {
     /// The cache in this file, of at most so many texts.
-    pub fn embedding_cache(&self, most: usize) -> SqliteCache {
-        SqliteCache { store: self.clone(), most }
+    pub(super) fn new(store: SqliteStore, most: usize) -> Self {
+        Self { store, most }
     }
 }
 

@@ -2,44 +2,52 @@ use async_trait::async_trait;
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use soniquebay_domain::{
-    Applied, Catalog, CatalogCounts, ContentHash, FieldError, FileState, MetadataHash, Outcome, Priority, StoreError,
-    Target, TextHit, Timestamp, Track, TrackFields, TrackId, TrackWrite, WriteMode,
+    Applied, Catalog, CatalogCounts, ContentHash, FieldError, FileState, Fingerprint, MetadataHash, Outcome, Priority,
+    StoreError, Target, TextHit, Timestamp, Track, TrackFields, TrackId, TrackWrite, Tracks, WriteMode,
 };
 
 use super::error::SqlError;
 use super::row::{self, TRACK_COLUMNS};
-use super::{SqliteStore, jobs, text};
+use super::{Duty, SqliteStore, jobs, text};
 
 /// Two recordings of one name are the same track where their lengths differ by no more than this, in seconds.
 const SAME_DURATION: f64 = 2.0;
 
 #[async_trait]
+impl Tracks for SqliteStore {
+    async fn tracks(&self, ids: Vec<TrackId>) -> Result<Vec<Track>, StoreError> {
+        self.readers.read(move |conn| by_ids(conn, &ids)).await
+    }
+
+    async fn fingerprints(&self, after: i64, limit: usize) -> Result<Vec<Fingerprint>, StoreError> {
+        self.readers
+            .read(move |conn| {
+                let mut statement = conn.prepare_cached(
+                    "SELECT id, content_hash, metadata_hash FROM tracks WHERE id > ?1 ORDER BY id LIMIT ?2",
+                )?;
+                let mut rows = statement.query(params![after, limit])?;
+                collect(&mut rows, |row| row::fingerprint(row, "tracks"))
+            })
+            .await
+    }
+}
+
+#[async_trait]
 impl Catalog for SqliteStore {
     async fn apply(&self, writes: Vec<TrackWrite>) -> Result<Vec<Applied>, StoreError> {
-        let now = self.clock.now();
+        let (now, duty) = (self.clock.now(), self.duty);
         let applied = self
             .writer
-            .transaction(move |tx| writes.iter().map(|write| apply(tx, write, now)).collect::<Result<Vec<_>, _>>())
+            .transaction(move |tx| {
+                writes.iter().map(|write| apply(tx, write, duty, now)).collect::<Result<Vec<_>, _>>()
+            })
             .await?;
         self.jobs_written.notify_one();
         Ok(applied)
     }
 
     async fn remove(&self, ids: Vec<TrackId>) -> Result<usize, StoreError> {
-        self.writer
-            .transaction(move |tx| {
-                let mut statement = tx.prepare_cached("DELETE FROM tracks WHERE id = ?1")?;
-                let mut removed = 0;
-                for id in ids {
-                    removed += statement.execute([id.get()])?;
-                }
-                Ok(removed)
-            })
-            .await
-    }
-
-    async fn tracks(&self, ids: Vec<TrackId>) -> Result<Vec<Track>, StoreError> {
-        self.readers.read(move |conn| by_ids(conn, &ids)).await
+        self.writer.transaction(move |tx| remove(tx, &ids)).await
     }
 
     async fn page(&self, after: i64, skip: usize, limit: usize) -> Result<Vec<Track>, StoreError> {
@@ -113,6 +121,46 @@ pub(super) fn id_array(ids: &[TrackId]) -> std::rc::Rc<Vec<SqlValue>> {
     std::rc::Rc::new(ids.iter().map(|id| SqlValue::Integer(id.get())).collect())
 }
 
+/// Removes tracks; what hangs on them goes with them.
+pub(super) fn remove(tx: &Transaction<'_>, ids: &[TrackId]) -> Result<usize, SqlError> {
+    let mut statement = tx.prepare_cached("DELETE FROM tracks WHERE id = ?1")?;
+    let mut removed = 0;
+    for id in ids {
+        removed += statement.execute([id.get()])?;
+    }
+    Ok(removed)
+}
+
+/// Keeps what a library elsewhere says of a track, under its id and version.
+///
+/// # Errors
+/// [`StoreError::Outdated`] where a newer version is known.
+pub(super) fn mirror(
+    tx: &Transaction<'_>,
+    id: TrackId,
+    version: Option<i64>,
+    fields: &TrackFields,
+    now: Timestamp,
+) -> Result<(), SqlError> {
+    let known = by_id(tx, id)?;
+    let newest = known.as_ref().map_or(0, |track| track.version);
+    if version.is_some_and(|version| version < newest) {
+        return Err(StoreError::Outdated(id).into());
+    }
+    let version = version.unwrap_or(newest.max(1));
+    if known.is_some_and(|track| track.version == version && track.fields == *fields) {
+        return Ok(());
+    }
+    if let Some(path) = &fields.identity.path {
+        // Of two tracks that say they are one file, the one heard of last is right.
+        tx.prepare_cached("UPDATE tracks SET path = NULL WHERE path = ?1 AND id <> ?2")?
+            .execute(params![path, id.get()])?;
+    }
+    row::write_track(tx, Some(id), fields, (&ContentHash::of(fields), &MetadataHash::of(fields)), now)?;
+    tx.prepare_cached("UPDATE tracks SET version = ?2 WHERE id = ?1")?.execute(params![id.get(), version])?;
+    Ok(())
+}
+
 fn by_ids(conn: &Connection, ids: &[TrackId]) -> Result<Vec<Track>, SqlError> {
     let mut statement =
         conn.prepare_cached(&format!("SELECT {TRACK_COLUMNS} FROM tracks WHERE id IN (SELECT value FROM rarray(?1))"))?;
@@ -124,7 +172,7 @@ fn by_id(conn: &Connection, id: TrackId) -> Result<Option<Track>, SqlError> {
     Ok(by_ids(conn, &[id])?.pop())
 }
 
-fn apply(tx: &Transaction<'_>, write: &TrackWrite, now: Timestamp) -> Result<Applied, SqlError> {
+fn apply(tx: &Transaction<'_>, write: &TrackWrite, duty: Duty, now: Timestamp) -> Result<Applied, SqlError> {
     let patch = &write.patch;
     // What the writer says of the track, for recognising it; a patch that lacks a title may still name a known track.
     let described = patch.apply(&TrackFields::default());
@@ -174,7 +222,7 @@ fn apply(tx: &Transaction<'_>, write: &TrackWrite, now: Timestamp) -> Result<App
     let (content, metadata) = (ContentHash::of(&after), MetadataHash::of(&after));
     let id =
         row::write_track(tx, known.as_ref().map(|track| track.id).or(wanted_id), &after, (&content, &metadata), now)?;
-    if known.as_ref().is_none_or(|track| track.content_hash != content) {
+    if duty == Duty::Queue && known.as_ref().is_none_or(|track| track.content_hash != content) {
         enqueue(tx, id, write.priority, now)?;
     }
     let outcome = if known.is_some() { Outcome::Updated } else { Outcome::Created };
@@ -183,7 +231,7 @@ fn apply(tx: &Transaction<'_>, write: &TrackWrite, now: Timestamp) -> Result<App
 
 fn enqueue(tx: &Transaction<'_>, id: TrackId, priority: Priority, now: Timestamp) -> Result<(), SqlError> {
     for space in super::spaces::wanted_names(tx)? {
-        jobs::enqueue(tx, id, &space, priority, now)?;
+        jobs::embed(tx, id, &space, priority, now)?;
     }
     Ok(())
 }

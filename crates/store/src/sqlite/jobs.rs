@@ -3,12 +3,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use soniquebay_domain::{
-    Attempts, Job, JobCounts, JobId, JobKind, JobQueue, JobState, JobSummary, Lease, LeaseToken, Priority, Space,
-    StoreError, Timestamp, TrackId,
+    Attempts, Discarded, Job, JobCounts, JobId, JobKind, JobQueue, JobState, JobSummary, Lease, LeaseToken, NewJob,
+    Priority, Reconcile, Space, StoreError, Timestamp, TrackId,
 };
 
 use super::SqliteStore;
-use super::catalog::collect;
+use super::catalog::{collect, id_array};
 use super::error::SqlError;
 use super::row;
 
@@ -18,42 +18,80 @@ const MAX_ATTEMPTS: u32 = 8;
 /// How often other processes' writes are looked for while nothing is heard from our own.
 const POLL: Duration = Duration::from_millis(200);
 
-const COLUMNS: &str = "id, kind, track_id, space, priority, state, attempts, run_at, token, lease_until, reason";
+const COLUMNS: &str = "id, kind, track_id, space, priority, state, attempts, run_at, token, lease_until, reason, lost";
 
-/// Makes a job, or leaves the one that waits already, raised to the higher of both priorities. An earlier failure is forgotten.
-pub(super) fn enqueue(
+/// Whether a claim ended without a word, or was given back.
+#[derive(Clone, Copy)]
+enum End {
+    Lost,
+    GivenBack,
+}
+
+/// What a change of a track asks for: its vector in a space.
+pub(super) fn embed(
     tx: &Transaction<'_>,
     id: TrackId,
     space: &str,
     priority: Priority,
     now: Timestamp,
 ) -> Result<(), SqlError> {
-    tx.prepare_cached("DELETE FROM jobs WHERE track_id = ?1 AND space = ?2 AND state = 'discarded'")?
-        .execute(params![id.get(), space])?;
-    tx.prepare_cached(
-        "INSERT INTO jobs (kind, track_id, space, priority, state, run_at, created_at) \
-         VALUES (?1, ?2, ?3, ?4, 'available', ?5, ?5) \
-         ON CONFLICT (track_id, space, kind) WHERE state = 'available' \
-         DO UPDATE SET priority = min(priority, excluded.priority), attempts = 0, \
-                       run_at = CASE WHEN attempts > 0 THEN excluded.run_at ELSE run_at END",
-    )?
-    .execute(params![JobKind::EmbedTrack.name(), id.get(), space, priority.level(), now.0])?;
-    Ok(())
+    enqueue(tx, JobKind::EmbedTrack, id, space, priority, (now, now)).map(drop)
 }
 
-impl SqliteStore {
-    /// Gives back every running job. Only for the one process that runs this file's jobs, when it starts: whoever held
-    /// them before is gone, and waiting for their leases to end would only waste time.
-    ///
-    /// # Errors
-    /// Where the file cannot be written.
-    pub async fn release_orphans(&self) -> Result<usize, StoreError> {
-        self.writer.transaction(|tx| release(tx, "TRUE", [])).await
+/// Makes a job, or leaves the one that waits already, raised to the higher of both priorities. An earlier failure is
+/// forgotten. Whether it is new.
+fn enqueue(
+    tx: &Transaction<'_>,
+    kind: JobKind,
+    id: TrackId,
+    space: &str,
+    priority: Priority,
+    (now, run_at): (Timestamp, Timestamp),
+) -> Result<bool, SqlError> {
+    tx.prepare_cached("DELETE FROM jobs WHERE track_id = ?1 AND space = ?2 AND state = 'discarded'")?
+        .execute(params![id.get(), space])?;
+    let mut waiting = tx.prepare_cached(
+        "UPDATE jobs SET priority = min(priority, ?4), attempts = 0, lost = 0, \
+                         run_at = CASE WHEN attempts > 0 THEN ?5 ELSE min(run_at, ?5) END \
+         WHERE kind = ?1 AND track_id = ?2 AND space = ?3 AND state = 'available'",
+    )?;
+    if waiting.execute(params![kind.name(), id.get(), space, priority.level(), run_at.0])? > 0 {
+        return Ok(false);
     }
+    tx.prepare_cached(
+        "INSERT INTO jobs (kind, track_id, space, priority, state, run_at, created_at) \
+         VALUES (?1, ?2, ?3, ?4, 'available', ?5, ?6)",
+    )?
+    .execute(params![kind.name(), id.get(), space, priority.level(), run_at.0, now.0])?;
+    Ok(true)
+}
+
+/// Gives back every running job. Only for the one process that runs this file's jobs, when it starts: whoever held them
+/// before is gone, and waiting for their leases to end would only waste time.
+pub(super) fn release_all(tx: &Transaction<'_>) -> Result<usize, SqlError> {
+    release(tx, End::Lost, "TRUE", [])
 }
 
 #[async_trait]
 impl JobQueue for SqliteStore {
+    async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<usize, StoreError> {
+        let now = self.clock.now();
+        let made = self
+            .writer
+            .transaction(move |tx| {
+                let mut made = 0;
+                for NewJob { kind, track_id, space, priority, delay, told: _ } in jobs {
+                    super::spaces::ensure(tx, &space)?;
+                    let at = (now, now.after(delay));
+                    made += usize::from(enqueue(tx, kind, track_id, &space.to_string(), priority, at)?);
+                }
+                Ok(made)
+            })
+            .await?;
+        self.jobs_written.notify_one();
+        Ok(made)
+    }
+
     async fn claim(&self, space: &Space, limit: usize, lease: Duration) -> Result<Vec<Lease>, StoreError> {
         let now = self.clock.now();
         let (space, asked) = (space.to_string(), space.to_string());
@@ -73,7 +111,7 @@ impl JobQueue for SqliteStore {
                 )?;
                 let mut held = Vec::with_capacity(leases.len());
                 for lease in leases {
-                    if statement.execute(params![lease.job.id.0, lease.token.0, until.0])? > 0 {
+                    if statement.execute(params![lease.job.id.number(), lease.token.0, until.0])? > 0 {
                         held.push(Lease { expires_at: until, ..lease });
                     }
                 }
@@ -86,34 +124,14 @@ impl JobQueue for SqliteStore {
         self.writer
             .transaction(move |tx| {
                 for lease in leases {
-                    release(tx, "id = ?1 AND token = ?2", [lease.job.id.0, lease.token.0])?;
+                    let Some(id) = lease.job.id.number() else { continue };
+                    release(tx, End::GivenBack, "id = ?1 AND token = ?2", [id, lease.token.0])?;
                 }
                 Ok(())
             })
             .await?;
         self.jobs_written.notify_one();
         Ok(())
-    }
-
-    async fn reconcile(&self) -> Result<usize, StoreError> {
-        let now = self.clock.now();
-        let made = self
-            .writer
-            .transaction(move |tx| {
-                Ok(tx.execute(
-                    "INSERT INTO jobs (kind, track_id, space, priority, state, run_at, created_at) \
-                     SELECT ?1, t.id, s.name, ?2, 'available', ?3, ?3 FROM spaces s CROSS JOIN tracks t \
-                     LEFT JOIN track_vectors v ON v.track_id = t.id AND v.space = s.name \
-                     WHERE s.wanted AND v.content_hash IS NOT t.content_hash \
-                       AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.track_id = t.id AND j.space = s.name)",
-                    params![JobKind::EmbedTrack.name(), Priority::Background.level(), now.0],
-                )?)
-            })
-            .await?;
-        if made > 0 {
-            self.jobs_written.notify_one();
-        }
-        Ok(made)
     }
 
     async fn wait(&self, at_most: Duration) {
@@ -144,58 +162,110 @@ impl JobQueue for SqliteStore {
             .await
     }
 
-    async fn jobs(&self, state: Option<JobState>, after: JobId, limit: usize) -> Result<Vec<JobSummary>, StoreError> {
+    async fn jobs(
+        &self,
+        state: Option<JobState>,
+        after: Option<JobId>,
+        limit: usize,
+    ) -> Result<Vec<JobSummary>, StoreError> {
+        let after = after.and_then(|id| id.number()).unwrap_or(0);
         self.readers
             .read(move |conn| {
                 let mut statement = conn.prepare_cached(&format!(
                     "SELECT {COLUMNS} FROM jobs WHERE id > ?1 AND (?2 IS NULL OR state = ?2) ORDER BY id LIMIT ?3"
                 ))?;
-                let mut rows = statement.query(params![after.0, state.map(JobState::name), limit])?;
+                let mut rows = statement.query(params![after, state.map(JobState::name), limit])?;
                 collect(&mut rows, summary)
             })
             .await
     }
 
-    async fn job(&self, id: JobId) -> Result<Option<JobSummary>, StoreError> {
+    async fn job(&self, id: &JobId) -> Result<Option<JobSummary>, StoreError> {
+        let id = id.number();
         self.readers
             .read(move |conn| {
                 let mut statement = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1"))?;
-                let mut rows = statement.query([id.0])?;
+                let mut rows = statement.query([id])?;
                 Ok(collect(&mut rows, summary)?.pop())
             })
             .await
     }
 
-    async fn cancel(&self, id: JobId) -> Result<bool, StoreError> {
+    async fn cancel(&self, id: &JobId) -> Result<bool, StoreError> {
+        let id = id.number();
         self.writer
             .transaction(move |tx| {
                 // The next token is nobody's: whoever holds the job has lost it.
                 let cancelled = tx.execute(
                     "UPDATE jobs SET state = 'discarded', token = token + 1, lease_until = NULL, reason = 'cancelled' \
                      WHERE id = ?1 AND state <> 'discarded'",
-                    [id.0],
+                    [id],
                 )?;
                 Ok(cancelled > 0)
             })
             .await
     }
 
-    async fn retry(&self, id: Option<JobId>) -> Result<usize, StoreError> {
+    async fn retry(&self, which: Discarded) -> Result<usize, StoreError> {
         let now = self.clock.now();
+        let (id, kind) = match &which {
+            // No job bears the number 0.
+            Discarded::One(id) => (Some(id.number().unwrap_or(0)), None),
+            Discarded::Kind(kind) => (None, Some(kind.name())),
+            Discarded::All => (None, None),
+        };
         let retried = self
             .writer
             .transaction(move |tx| {
                 Ok(tx.execute(
-                    "UPDATE jobs SET state = 'available', attempts = 0, run_at = ?2, reason = NULL \
-                     WHERE state = 'discarded' AND (?1 IS NULL OR id = ?1) AND NOT EXISTS \
+                    "UPDATE jobs SET state = 'available', attempts = 0, lost = 0, run_at = ?2, reason = NULL \
+                     WHERE state = 'discarded' AND (?1 IS NULL OR id = ?1) AND (?3 IS NULL OR kind = ?3) AND NOT EXISTS \
                          (SELECT 1 FROM jobs w WHERE w.track_id = jobs.track_id AND w.space = jobs.space \
                           AND w.kind = jobs.kind AND w.state = 'available')",
-                    params![id.map(|id| id.0), now.0],
+                    params![id, now.0, kind],
                 )?)
             })
             .await?;
         self.jobs_written.notify_one();
         Ok(retried)
+    }
+
+    async fn failures(&self, space: &Space, ids: Vec<TrackId>) -> Result<Vec<(TrackId, String)>, StoreError> {
+        let space = space.to_string();
+        self.readers
+            .read(move |conn| {
+                let mut statement = conn.prepare_cached(
+                    "SELECT track_id, coalesce(reason, '') FROM jobs WHERE state = 'discarded' AND space = ?1 \
+                     AND track_id IN (SELECT value FROM rarray(?2)) ORDER BY id",
+                )?;
+                let mut rows = statement.query(params![space, id_array(&ids)])?;
+                collect(&mut rows, |row| Ok((row::track_id(row.get(0)?)?, row.get(1)?)))
+            })
+            .await
+    }
+}
+
+#[async_trait]
+impl Reconcile for SqliteStore {
+    async fn reconcile(&self) -> Result<usize, StoreError> {
+        let now = self.clock.now();
+        let made = self
+            .writer
+            .transaction(move |tx| {
+                Ok(tx.execute(
+                    "INSERT INTO jobs (kind, track_id, space, priority, state, run_at, created_at) \
+                     SELECT ?1, t.id, s.name, ?2, 'available', ?3, ?3 FROM spaces s CROSS JOIN tracks t \
+                     LEFT JOIN track_vectors v ON v.track_id = t.id AND v.space = s.name \
+                     WHERE s.wanted AND v.content_hash IS NOT t.content_hash \
+                       AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.track_id = t.id AND j.space = s.name)",
+                    params![JobKind::EmbedTrack.name(), Priority::Background.level(), now.0],
+                )?)
+            })
+            .await?;
+        if made > 0 {
+            self.jobs_written.notify_one();
+        }
+        Ok(made)
     }
 }
 
@@ -215,7 +285,7 @@ fn claim(
     now: Timestamp,
     until: Timestamp,
 ) -> Result<Vec<Lease>, SqlError> {
-    release(tx, "lease_until < ?1", [now.0])?;
+    release(tx, End::Lost, "lease_until < ?1", [now.0])?;
     let mut statement = tx.prepare_cached(&format!(
         "UPDATE jobs SET state = 'running', token = token + 1, lease_until = ?4 WHERE id IN \
              (SELECT id FROM jobs WHERE state = 'available' AND space = ?1 AND run_at <= ?2 \
@@ -225,14 +295,18 @@ fn claim(
     let mut rows = statement.query(params![space, now.0, limit, until.0])?;
     let mut leases = collect(&mut rows, |row| {
         let token = LeaseToken(row.get("token")?);
-        Ok(Lease { job: summary(row)?.job, token, expires_at: until })
+        Ok(Lease { job: summary(row)?.job, token, expires_at: until, lost: row.get("lost")? })
     })?;
-    leases.sort_by_key(|lease| lease.job.id);
+    leases.sort_by_key(|lease| lease.job.id.number());
     Ok(leases)
 }
 
 /// Makes running jobs available again. One whose track has a newer job waiting is done with.
-fn release<const N: usize>(tx: &Transaction<'_>, which: &str, values: [i64; N]) -> Result<usize, SqlError> {
+fn release<const N: usize>(tx: &Transaction<'_>, end: End, which: &str, values: [i64; N]) -> Result<usize, SqlError> {
+    let lost = match end {
+        End::Lost => 1,
+        End::GivenBack => 0,
+    };
     tx.prepare_cached(&format!(
         "DELETE FROM jobs WHERE state = 'running' AND {which} AND EXISTS \
              (SELECT 1 FROM jobs w WHERE w.track_id = jobs.track_id AND w.space = jobs.space AND w.kind = jobs.kind \
@@ -240,7 +314,7 @@ fn release<const N: usize>(tx: &Transaction<'_>, which: &str, values: [i64; N]) 
     ))?
     .execute(rusqlite::params_from_iter(values))?;
     let mut statement = tx.prepare_cached(&format!(
-        "UPDATE jobs SET state = 'available', lease_until = NULL WHERE state = 'running' AND {which}"
+        "UPDATE jobs SET state = 'available', lease_until = NULL, lost = lost + {lost} WHERE state = 'running' AND {which}"
     ))?;
     Ok(statement.execute(rusqlite::params_from_iter(values))?)
 }
@@ -248,23 +322,21 @@ fn release<const N: usize>(tx: &Transaction<'_>, which: &str, values: [i64; N]) 
 /// Whether the lease is still held.
 pub(super) fn is_held(tx: &Transaction<'_>, lease: &Lease) -> Result<bool, SqlError> {
     let mut statement = tx.prepare_cached("SELECT 1 FROM jobs WHERE id = ?1 AND token = ?2 AND state = 'running'")?;
-    Ok(statement.query_row(params![lease.job.id.0, lease.token.0], |_| Ok(())).optional()?.is_some())
+    Ok(statement.query_row(params![lease.job.id.number(), lease.token.0], |_| Ok(())).optional()?.is_some())
 }
 
 fn summary(row: &Row<'_>) -> Result<JobSummary, SqlError> {
     let id: i64 = row.get("id")?;
     let corrupt = |column| StoreError::Corrupt { table: "jobs", row: id.to_string(), column };
     let (kind, space, state): (String, String, String) = (row.get("kind")?, row.get("space")?, row.get("state")?);
-    if kind != JobKind::EmbedTrack.name() {
-        return Err(corrupt("kind").into());
-    }
     Ok(JobSummary {
         job: Job {
-            id: JobId(id),
-            kind: JobKind::EmbedTrack,
+            id: JobId::from(id),
+            kind: JobKind::parse(&kind).ok_or_else(|| corrupt("kind"))?,
             track_id: row::track_id(row.get("track_id")?)?,
             space: Space::parse(&space).map_err(|_| corrupt("space"))?,
             attempts: Attempts { made: row.get("attempts")?, allowed: MAX_ATTEMPTS },
+            told: None,
         },
         state: JobState::parse(&state).ok_or_else(|| corrupt("state"))?,
         priority: row.get("priority")?,

@@ -7,6 +7,7 @@ use super::error::SqlError;
 const STEPS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_library.sql"),
     include_str!("../../migrations/sqlite/0002_embedding_cache.sql"),
+    include_str!("../../migrations/sqlite/0003_lost_claims.sql"),
 ];
 
 /// "Sbay", in the place where SQLite files say whose they are.

@@ -16,7 +16,8 @@ mod vectors;
 use std::path::Path;
 use std::sync::Arc;
 
-use soniquebay_domain::{Clock, Space, StoreError};
+use async_trait::async_trait;
+use soniquebay_domain::{Clock, Database, EmbeddingCache, Space, StoreError, VectorIndex};
 use tokio::sync::Notify;
 
 pub use cache::SqliteCache;
@@ -26,6 +27,17 @@ pub use vec0::Vec0Index;
 /// How many readers work at once. SQLite's readers do not block each other; each keeps its own page cache.
 const READERS: usize = 4;
 
+/// What a store does beside keeping tracks and vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Duty {
+    /// A write of a track queues its jobs.
+    Queue,
+    /// Jobs are queued elsewhere, told by events.
+    Catalog,
+    /// Its tracks are copies of a library's elsewhere: what filters and searches by name need of them.
+    Mirror,
+}
+
 /// The catalogue, the queue and the vectors in one SQLite file.
 ///
 /// Any number of processes may open the same file. Clones share their connections.
@@ -34,6 +46,7 @@ pub struct SqliteStore {
     writer: Arc<Pool>,
     readers: Arc<Pool>,
     clock: Arc<dyn Clock>,
+    duty: Duty,
     /// Told when this process wrote jobs; other processes are noticed by polling.
     jobs_written: Arc<Notify>,
 }
@@ -57,29 +70,47 @@ impl SqliteStore {
             writer: Arc::new(Pool::new(vec![writer])),
             readers: Arc::new(Pool::new(readers)),
             clock,
+            duty: Duty::Queue,
             jobs_written: Arc::new(Notify::new()),
         })
+    }
+
+    /// The same, where writes of tracks queue no jobs: somebody else hears of them.
+    pub fn without_queue(self) -> Self {
+        Self { duty: Duty::Catalog, ..self }
+    }
+
+    /// The same, as a recommender's own file: its tracks are copies of a library's elsewhere, which come with the vectors.
+    pub fn mirror(self) -> Self {
+        Self { duty: Duty::Mirror, ..self }
     }
 
     /// The exact index over this file's sqlite-vec tables.
     pub fn vec0_index(&self) -> Vec0Index {
         Vec0Index::new(self.clone())
     }
+}
 
-    /// Makes these the spaces that jobs fill; `track_vectors_virtual` holds the first.
-    /// Vectors of other spaces stay. The reconciler then makes the jobs.
-    ///
-    /// # Errors
-    /// Where the file cannot be written.
-    pub async fn want_spaces(&self, wanted: Vec<Space>) -> Result<(), StoreError> {
+#[async_trait]
+impl Database for SqliteStore {
+    /// `track_vectors_virtual` holds the first.
+    async fn want_spaces(&self, wanted: Vec<Space>) -> Result<(), StoreError> {
         self.writer.transaction(move |tx| spaces::want(tx, &wanted)).await
     }
 
-    /// Whether jobs fill any space yet: not so in a file that has just been made.
-    ///
-    /// # Errors
-    /// Where the file cannot be read.
-    pub async fn wanted_space(&self) -> Result<Option<Space>, StoreError> {
-        self.readers.read(|conn| Ok(spaces::wanted(conn)?.into_iter().next())).await
+    async fn wanted_spaces(&self) -> Result<Vec<Space>, StoreError> {
+        self.readers.read(spaces::wanted).await
+    }
+
+    async fn release_orphans(&self) -> Result<usize, StoreError> {
+        self.writer.transaction(jobs::release_all).await
+    }
+
+    fn embedding_cache(&self, entries: usize) -> Arc<dyn EmbeddingCache> {
+        Arc::new(SqliteCache::new(self.clone(), entries))
+    }
+
+    fn stored_index(&self) -> Arc<dyn VectorIndex> {
+        Arc::new(self.vec0_index())
     }
 }

@@ -4,8 +4,8 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Row, Transaction, named_params};
 use serde_json::Value;
 use soniquebay_domain::{
-    ContentHash, Facts, Features, Identity, MetadataHash, Mode, PitchClass, StoreError, Timestamp, Track, TrackFields,
-    TrackId, Vector, fold,
+    ContentHash, Facts, Features, Fingerprint, Identity, MetadataHash, Mode, PitchClass, StoreError, Timestamp, Track,
+    TrackFields, TrackId, Vector, fold,
 };
 
 use super::error::SqlError;
@@ -90,6 +90,16 @@ pub(super) fn track(row: &Row<'_>) -> Result<Track, SqlError> {
         metadata_hash: MetadataHash::parse(&metadata_hash).ok_or_else(|| corrupt("tracks", row, "metadata_hash"))?,
         created_at: Timestamp(row.get("created_at")?),
         updated_at: Timestamp(row.get("updated_at")?),
+    })
+}
+
+/// The id in the first column and the hashes.
+pub(super) fn fingerprint(row: &Row<'_>, table: &'static str) -> Result<Fingerprint, SqlError> {
+    let (content_hash, metadata_hash): (String, String) = (row.get("content_hash")?, row.get("metadata_hash")?);
+    Ok(Fingerprint {
+        track_id: track_id(row.get(0)?)?,
+        content_hash: ContentHash::parse(&content_hash).ok_or_else(|| corrupt(table, row, "content_hash"))?,
+        metadata_hash: MetadataHash::parse(&metadata_hash).ok_or_else(|| corrupt(table, row, "metadata_hash"))?,
     })
 }
 

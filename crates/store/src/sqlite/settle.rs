@@ -39,7 +39,7 @@ fn finish(tx: &Transaction<'_>, lease: &Lease, vector: Option<&VectorWrite>, now
             vectors::put(tx, write, now)?;
         }
     }
-    tx.prepare_cached("DELETE FROM jobs WHERE id = ?1")?.execute([lease.job.id.0])?;
+    tx.prepare_cached("DELETE FROM jobs WHERE id = ?1")?.execute([lease.job.id.number()])?;
     Ok(())
 }
 
@@ -55,13 +55,13 @@ fn set_back(tx: &Transaction<'_>, lease: &Lease, setback: &Setback, now: Timesta
             "DELETE FROM jobs WHERE id = ?1 AND EXISTS (SELECT 1 FROM jobs w WHERE w.track_id = jobs.track_id \
              AND w.space = jobs.space AND w.kind = jobs.kind AND w.state = 'available')",
         )?
-        .execute([lease.job.id.0])?;
+        .execute([lease.job.id.number()])?;
     if superseded == 0 {
         tx.prepare_cached(
-            "UPDATE jobs SET state = ?2, attempts = attempts + ?3, run_at = ?4, reason = ?5, lease_until = NULL \
+            "UPDATE jobs SET state = ?2, attempts = attempts + ?3, run_at = ?4, reason = ?5, lease_until = NULL, lost = 0 \
              WHERE id = ?1",
         )?
-        .execute(params![lease.job.id.0, state, attempts, run_at.0, reason])?;
+        .execute(params![lease.job.id.number(), state, attempts, run_at.0, reason])?;
     }
     Ok(())
 }

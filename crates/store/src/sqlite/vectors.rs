@@ -1,24 +1,27 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use soniquebay_domain::{
-    ContentHash, MetadataHash, Space, SpaceCoverage, StoreError, StoredVector, Timestamp, TrackId, TrackState,
-    VectorChange, VectorStore, VectorWrite,
+    ContentHash, Fingerprint, MetadataHash, Space, SpaceCoverage, StoreError, StoredVector, Timestamp, TrackId,
+    TrackState, VectorChange, VectorStore, VectorWrite, Vectors,
 };
 
 use super::catalog::{collect, id_array};
 use super::error::SqlError;
 use super::row::{self, TRACK_COLUMNS};
-use super::{SqliteStore, spaces};
+use super::{Duty, SqliteStore, catalog, spaces};
 use crate::numbers;
 
 #[async_trait]
-impl VectorStore for SqliteStore {
+impl Vectors for SqliteStore {
     async fn put(&self, writes: Vec<VectorWrite>) -> Result<(), StoreError> {
-        let now = self.clock.now();
+        let (now, duty) = (self.clock.now(), self.duty);
         self.writer
             .transaction(move |tx| {
                 for write in &writes {
                     spaces::ensure(tx, &write.space)?;
+                    if let (Duty::Mirror, Some(told)) = (duty, &write.told) {
+                        catalog::mirror(tx, write.track_id, write.version, told, now)?;
+                    }
                     if !put(tx, write, now)? {
                         return Err(StoreError::NoTrack(write.track_id).into());
                     }
@@ -41,6 +44,51 @@ impl VectorStore for SqliteStore {
             .await
     }
 
+    async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError> {
+        self.readers
+            .read(|conn| {
+                let mut coverage = Vec::new();
+                for (space, wanted) in spaces::all(conn)? {
+                    let (ready, stale) = conn.query_row(
+                        "SELECT count(*) FILTER (WHERE v.content_hash = t.content_hash), \
+                                count(*) FILTER (WHERE v.content_hash <> t.content_hash) \
+                         FROM track_vectors v JOIN tracks t ON t.id = v.track_id WHERE v.space = ?1",
+                        [space.to_string()],
+                        |row| Ok((row.get(0)?, row.get(1)?)),
+                    )?;
+                    coverage.push(SpaceCoverage { space, wanted, ready, stale });
+                }
+                Ok(coverage)
+            })
+            .await
+    }
+
+    async fn vector_fingerprints(
+        &self,
+        space: &Space,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Fingerprint>, StoreError> {
+        let space = space.to_string();
+        self.readers
+            .read(move |conn| {
+                let mut statement = conn.prepare_cached(
+                    "SELECT track_id, content_hash, metadata_hash FROM track_vectors \
+                     WHERE space = ?1 AND track_id > ?2 ORDER BY track_id LIMIT ?3",
+                )?;
+                let mut rows = statement.query(params![space, after, limit])?;
+                collect(&mut rows, |row| row::fingerprint(row, "track_vectors"))
+            })
+            .await
+    }
+
+    async fn forget(&self, ids: Vec<TrackId>) -> Result<usize, StoreError> {
+        self.writer.transaction(move |tx| catalog::remove(tx, &ids)).await
+    }
+}
+
+#[async_trait]
+impl VectorStore for SqliteStore {
     async fn vector_page(
         &self,
         space: &Space,
@@ -69,25 +117,6 @@ impl VectorStore for SqliteStore {
                     params![space, id.get()],
                 )?;
                 Ok(removed > 0)
-            })
-            .await
-    }
-
-    async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError> {
-        self.readers
-            .read(|conn| {
-                let mut coverage = Vec::new();
-                for (space, wanted) in spaces::all(conn)? {
-                    let (ready, stale) = conn.query_row(
-                        "SELECT count(*) FILTER (WHERE v.content_hash = t.content_hash), \
-                                count(*) FILTER (WHERE v.content_hash <> t.content_hash) \
-                         FROM track_vectors v JOIN tracks t ON t.id = v.track_id WHERE v.space = ?1",
-                        [space.to_string()],
-                        |row| Ok((row.get(0)?, row.get(1)?)),
-                    )?;
-                    coverage.push(SpaceCoverage { space, wanted, ready, stale });
-                }
-                Ok(coverage)
             })
             .await
     }

@@ -1,4 +1,4 @@
-use soniquebay_domain::{Applied, Catalog, Change, JobQueue, Outcome, Target, TrackId, TrackPatch, TrackWrite};
+use soniquebay_domain::{Applied, Catalog, Change, JobQueue, Outcome, Target, TrackId, TrackPatch, TrackWrite, Tracks};
 
 use crate::{Fixture, change, titled};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use soniquebay_domain::{EmbeddingCache, TextKey};
+use soniquebay_domain::{Database, EmbeddingCache, TextKey};
 use soniquebay_store::redis::RedisCache;
 use soniquebay_testkit::redis::RedisServer;
 
@@ -31,7 +31,7 @@ async fn keeps_what_it_was_told(cache: &dyn EmbeddingCache) {
 #[tokio::test]
 async fn the_file_keeps_the_newest() {
     let fixture = Fixture::new().await;
-    keeps_what_it_was_told(&fixture.store.embedding_cache(100)).await;
+    keeps_what_it_was_told(&*fixture.store.embedding_cache(100)).await;
     let small = fixture.store.embedding_cache(5);
     for number in 10..20 {
         small.put(vec![(key(number), numbers(number))]).await.unwrap();

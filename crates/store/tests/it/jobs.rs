@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use soniquebay_domain::{
-    Catalog, Change, ContentHash, JobId, JobQueue, JobState, Lease, Setback, SettledJob, Settlement, TrackId,
-    TrackPatch, TrackState, VectorStore, VectorWrite,
+    Change, ContentHash, Database, Discarded, JobKind, JobQueue, JobState, Lease, NewJob, Priority, Reconcile, Setback,
+    SettledJob, Settlement, TrackId, TrackPatch, TrackState, Tracks, VectorStore, VectorWrite, Vectors,
 };
 
 use crate::{Fixture, change, space, vector};
@@ -14,12 +14,7 @@ async fn hash(fixture: &Fixture, id: TrackId) -> ContentHash {
 }
 
 fn with_vector(lease: Lease, hash: ContentHash) -> SettledJob {
-    let write = VectorWrite {
-        track_id: lease.job.track_id,
-        space: space(),
-        vector: vector([1.0, 0.0, 0.0, 0.0]),
-        content_hash: Some(hash),
-    };
+    let write = VectorWrite::new(lease.job.track_id, space(), vector([1.0, 0.0, 0.0, 0.0]), Some(hash));
     SettledJob { lease, result: Ok(Some(write)) }
 }
 
@@ -52,7 +47,7 @@ async fn an_old_token_settles_nothing() {
     let first = claim_one(&fixture).await;
     fixture.clock.advance(LEASE + Duration::from_secs(1));
     let second = claim_one(&fixture).await;
-    assert_eq!((second.job.id, second.token != first.token), (first.job.id, true));
+    assert_eq!((&second.job.id, second.token != first.token), (&first.job.id, true));
     let hash = hash(&fixture, id).await;
     assert_eq!(fixture.store.settle(vec![with_vector(first.clone(), hash.clone())]).await.unwrap(), 0);
     assert!(fixture.store.vectors(&space(), vec![id]).await.unwrap().is_empty());
@@ -112,9 +107,9 @@ async fn setbacks_wait_and_failures_are_kept_until_retried() {
         [(id, TrackState::Failed { reason: "no words".into() })]
     );
     assert_eq!(fixture.store.reconcile().await.unwrap(), 0, "a discarded job is not made again behind a person's back");
-    let kept = fixture.store.jobs(Some(JobState::Discarded), JobId(0), 10).await.unwrap();
+    let kept = fixture.store.jobs(Some(JobState::Discarded), None, 10).await.unwrap();
     assert_eq!(kept[0].reason.as_deref(), Some("no words"));
-    assert_eq!(fixture.store.retry(Some(kept[0].job.id)).await.unwrap(), 1);
+    assert_eq!(fixture.store.retry(Discarded::One(kept[0].job.id.clone())).await.unwrap(), 1);
     assert_eq!(claim_one(&fixture).await.job.attempts.made, 0);
 }
 
@@ -190,18 +185,55 @@ async fn a_cancelled_job_stays_cancelled() {
     let fixture = Fixture::new().await;
     let id = fixture.create("A").await;
     let lease = claim_one(&fixture).await;
-    assert!(fixture.store.cancel(lease.job.id).await.unwrap());
-    assert!(!fixture.store.cancel(lease.job.id).await.unwrap(), "once");
+    assert!(fixture.store.cancel(&lease.job.id).await.unwrap());
+    assert!(!fixture.store.cancel(&lease.job.id).await.unwrap(), "once");
     let settled = with_vector(lease.clone(), hash(&fixture, id).await);
     assert_eq!(fixture.store.settle(vec![settled]).await.unwrap(), 0, "its holder has lost it");
     assert_eq!(fixture.store.release_orphans().await.unwrap(), 0);
     assert_eq!(fixture.store.reconcile().await.unwrap(), 0, "nobody makes it again");
     assert!(fixture.store.claim(&space(), 10, LEASE).await.unwrap().is_empty());
-    let job = fixture.store.job(lease.job.id).await.unwrap().unwrap();
+    let job = fixture.store.job(&lease.job.id).await.unwrap().unwrap();
     assert_eq!((job.state, job.reason.as_deref()), (JobState::Discarded, Some("cancelled")));
-    assert_eq!(fixture.store.retry(Some(lease.job.id)).await.unwrap(), 1);
+    assert_eq!(fixture.store.retry(Discarded::One(lease.job.id.clone())).await.unwrap(), 1);
     let again = claim_one(&fixture).await;
-    assert!(fixture.store.cancel(again.job.id).await.unwrap());
+    assert!(fixture.store.cancel(&again.job.id).await.unwrap());
     fixture.write(change(id, retitled("B"))).await;
     assert_eq!(claim_one(&fixture).await.job.track_id, id, "a track that changed is wanted again");
+}
+
+#[tokio::test]
+async fn what_is_queued_by_hand_joins_what_waits() {
+    let fixture = Fixture::new().await;
+    let id = fixture.create("A").await;
+    let wanted = |kind, priority, delay| NewJob { kind, track_id: id, space: space(), priority, delay, told: None };
+    let now = Duration::ZERO;
+    let same = wanted(JobKind::EmbedTrack, Priority::Interactive, now);
+    assert_eq!(fixture.store.enqueue(vec![same.clone(), same]).await.unwrap(), 0, "the track's own job waits");
+    assert_eq!(fixture.store.jobs(None, None, 10).await.unwrap()[0].priority, 0, "at the higher priority");
+    let later = wanted(JobKind::EmbedIfNeeded, Priority::Background, LEASE);
+    assert_eq!(fixture.store.enqueue(vec![later]).await.unwrap(), 1, "another kind is another job");
+    assert_eq!(claim_one(&fixture).await.job.kind, JobKind::EmbedTrack);
+    fixture.clock.advance(LEASE);
+    assert_eq!(claim_one(&fixture).await.job.kind, JobKind::EmbedIfNeeded);
+}
+
+#[tokio::test]
+async fn claims_that_end_without_a_word_are_counted() {
+    let fixture = Fixture::new().await;
+    let id = fixture.create("A").await;
+    assert_eq!(claim_one(&fixture).await.lost, 0);
+    fixture.clock.advance(LEASE + Duration::from_secs(1));
+    let lease = claim_one(&fixture).await;
+    assert_eq!(lease.lost, 1, "a lease that ran out");
+    fixture.store.release(vec![lease]).await.unwrap();
+    assert_eq!(claim_one(&fixture).await.lost, 1, "giving back is a word");
+    fixture.store.release_orphans().await.unwrap();
+    let lease = claim_one(&fixture).await;
+    assert_eq!(lease.lost, 2);
+    let discard = Setback::Discard { reason: "deadly".into() };
+    fixture.store.settle(vec![SettledJob { lease, result: Err(discard) }]).await.unwrap();
+    assert_eq!(fixture.store.failures(&space(), vec![id]).await.unwrap(), [(id, "deadly".to_owned())]);
+    assert_eq!(fixture.store.retry(Discarded::Kind(JobKind::EmbedIfNeeded)).await.unwrap(), 0);
+    assert_eq!(fixture.store.retry(Discarded::Kind(JobKind::EmbedTrack)).await.unwrap(), 1);
+    assert_eq!(claim_one(&fixture).await.lost, 0, "a person wants it tried anew");
 }

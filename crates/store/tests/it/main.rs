@@ -20,8 +20,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use soniquebay_domain::{
-    Applied, Catalog, Change, Clock, Outcome, Priority, Space, Target, Timestamp, TrackId, TrackPatch, TrackWrite,
-    Vector, WriteMode,
+    Applied, Catalog, Change, Clock, Database, Outcome, Priority, Space, Target, Timestamp, TrackId, TrackPatch,
+    TrackWrite, Vector, WriteMode,
 };
 use soniquebay_store::sqlite::SqliteStore;
 

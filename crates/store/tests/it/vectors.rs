@@ -1,15 +1,15 @@
 use std::sync::Arc;
 
 use soniquebay_domain::{
-    Catalog, Change, Filter, JobQueue, Space, StoreError, TrackId, TrackPatch, TrackState, VectorIndex, VectorStore,
-    VectorWrite,
+    Catalog, Change, Database, Filter, JobQueue, Reconcile, Space, StoreError, TrackFields, TrackId, TrackPatch,
+    TrackState, Tracks, VectorIndex, VectorStore, VectorWrite, Vectors,
 };
 use soniquebay_search::MemoryIndex;
 
 use crate::{Fixture, change, space, vector};
 
 fn write(id: TrackId, values: [f32; 4]) -> VectorWrite {
-    VectorWrite { track_id: id, space: space(), vector: vector(values), content_hash: None }
+    VectorWrite::new(id, space(), vector(values), None)
 }
 
 #[tokio::test]
@@ -42,11 +42,7 @@ async fn vectors_are_answered_as_they_were_stored() {
     let id = fixture.create("A").await;
     let external = Space::external(4).unwrap();
     let values = vector([3.0, -4.0, 0.5, 1e-20]);
-    fixture
-        .store
-        .put(vec![VectorWrite { track_id: id, space: external.clone(), vector: values.clone(), content_hash: None }])
-        .await
-        .unwrap();
+    fixture.store.put(vec![VectorWrite::new(id, external.clone(), values.clone(), None)]).await.unwrap();
     let stored = fixture.store.vectors(&external, vec![id]).await.unwrap().remove(0);
     assert_eq!((stored.vector, stored.space), (values, external.clone()));
     assert_eq!(fixture.store.states(&external, vec![id]).await.unwrap(), [(id, TrackState::Ready)]);
@@ -147,4 +143,29 @@ async fn a_space_is_dropped_on_command_and_not_while_it_is_wanted() {
     // It may come back.
     fixture.store.want_spaces(vec![kept.clone(), other.clone()]).await.unwrap();
     assert_eq!(fixture.store.reconcile().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_mirror_keeps_what_it_is_told_and_refuses_what_is_older() {
+    let fixture = Fixture::new().await;
+    let mirror = fixture.store.clone().mirror();
+    let id = TrackId::new(7).unwrap();
+    let told = |title: &str| TrackFields { title: Some(title.into()), year: Some(1999), ..TrackFields::default() };
+    let write = |version, title: &str| VectorWrite {
+        version: Some(version),
+        told: Some(Arc::new(told(title))),
+        ..write(id, [1.0, 0.0, 0.0, 0.0])
+    };
+    mirror.put(vec![write(3, "B")]).await.unwrap();
+    let older = mirror.put(vec![write(2, "A")]).await;
+    assert!(matches!(older, Err(StoreError::Outdated(of)) if of == id), "{older:?}");
+    mirror.put(vec![write(3, "B")]).await.unwrap();
+    let track = mirror.tracks(vec![id]).await.unwrap().remove(0);
+    assert_eq!((track.version, track.fields), (3, told("B")));
+    let prints = mirror.vector_fingerprints(&space(), 0, 10).await.unwrap();
+    assert_eq!((prints.len(), &prints[0].metadata_hash), (1, &track.metadata_hash));
+    assert_eq!(mirror.fingerprints(0, 10).await.unwrap()[0].metadata_hash, track.metadata_hash);
+    assert_eq!(mirror.job_counts().await.unwrap(), soniquebay_domain::JobCounts::default(), "it queues nothing");
+    assert_eq!(mirror.forget(vec![id]).await.unwrap(), 1);
+    assert!(mirror.vectors(&space(), vec![id]).await.unwrap().is_empty());
 }

@@ -29,7 +29,7 @@ pub(crate) fn routes() -> OpenApiRouter<Services> {
 /// What the client says of the track is not kept: the catalogue is the truth, and filters read it.
 fn to_write(record: VectorRecord) -> VectorWrite {
     let VectorRecord { track_id, space, vector, content_hash, metadata: _ } = record;
-    VectorWrite { track_id, space, vector, content_hash }
+    VectorWrite::new(track_id, space, vector, content_hash)
 }
 
 /// Says which space a bare array is about.

@@ -5,7 +5,7 @@ use std::io::{BufRead, Cursor};
 use std::path::Path;
 
 use anyhow::{bail, ensure};
-use soniquebay_domain::{Catalog, TrackFields, TrackId};
+use soniquebay_domain::{TrackFields, TrackId};
 use soniquebay_ingest::Format;
 use soniquebay_search::{Recommender, SimilarOptions};
 use tokio_util::sync::CancellationToken;
