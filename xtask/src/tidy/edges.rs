@@ -7,10 +7,11 @@ use super::Complaints;
 use crate::repository::Repository;
 
 /// Each crate and those of our crates that it may use. Tests may use any.
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("soniquebay-domain", &[]),
     ("soniquebay-wire", &["domain"]),
     ("soniquebay-ingest", &["domain", "wire"]),
+    ("soniquebay-broker", &["domain", "wire"]),
     ("soniquebay-embed", &["domain"]),
     ("soniquebay-store", &["domain"]),
     ("soniquebay-pipeline", &["domain"]),
