@@ -1,3 +1,4 @@
-//! What runs between processes: jobs as Celery messages on Redis, in both directions.
+//! What runs between processes: events, and jobs as Celery messages on Redis, in both directions.
 
+pub mod bus;
 pub mod celery;

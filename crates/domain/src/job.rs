@@ -88,6 +88,17 @@ pub enum Priority {
 }
 
 impl Priority {
+    /// The priority with that number: of Redis' four classes the one it falls in.
+    pub fn at(level: i64) -> Option<Self> {
+        match level {
+            0..=2 => Some(Self::Interactive),
+            3..=5 => Some(Self::Normal),
+            6..=8 => Some(Self::Bulk),
+            9 => Some(Self::Background),
+            _ => None,
+        }
+    }
+
     /// Its number: 0, 3, 6, 9.
     pub fn level(self) -> i64 {
         match self {

@@ -599,6 +599,8 @@ pub struct TrackEvent {
     pub happening: Happening,
     /// To which track.
     pub track_id: TrackId,
+    /// How soon its vector is wanted.
+    pub priority: Priority,
     /// What is known of the track now; nothing of one that is gone.
     pub told: Option<Box<TrackFields>>,
 }

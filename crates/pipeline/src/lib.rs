@@ -1,10 +1,15 @@
-//! From a job to a stored vector: claim, execute, settle; and the reconciler, which finds what no event told.
+//! From an event to a job, from a job to a stored vector: listen, claim, execute, settle; and the reconciler, which finds what no
+//! event told.
 
 mod execute;
+mod listener;
 mod progress;
 mod reconcile;
 mod retry;
+mod wanted;
 mod worker;
 
-pub use reconcile::reconcile_until;
+pub use listener::Listener;
+pub use reconcile::{ListReconciler, reconcile_until};
+pub use wanted::WantedSpaces;
 pub use worker::{Parts, Worker, WorkerLimits};

@@ -8,7 +8,7 @@ use soniquebay_domain::TrackId;
 
 pub use parse::{TrackRecord, parse_track};
 pub use value::clean_text;
-pub use view::{StateView, TrackView};
+pub use view::{StateView, TrackView, write_fields};
 
 /// A track's id, as a number or a text of digits.
 pub(crate) fn read_id(value: &Value) -> Result<TrackId, String> {

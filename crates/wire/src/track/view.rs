@@ -1,8 +1,9 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
-use soniquebay_domain::{Key, Mode, Track, TrackState};
+use soniquebay_domain::{ContentHash, Key, MetadataHash, Mode, Timestamp, Track, TrackFields, TrackId, TrackState};
 use utoipa::ToSchema;
 
+use super::parse::OURS;
 use crate::rfc3339;
 
 /// A track as it is answered. What is unknown is absent; lists are always there.
@@ -163,6 +164,28 @@ impl From<&Track> for TrackView {
             extra: fields.extra,
         }
     }
+}
+
+/// What is known of a track, under the names that [`parse_track`](crate::parse_track) reads: reading gives back the same
+/// fields. What is unknown is absent.
+pub fn write_fields(fields: &TrackFields) -> Map<String, Value> {
+    let Some(any) = TrackId::new(1) else { return Map::new() };
+    let track = Track {
+        id: any,
+        version: 0,
+        fields: fields.clone(),
+        content_hash: ContentHash::of(fields),
+        metadata_hash: MetadataHash::of(fields),
+        created_at: Timestamp(0),
+        updated_at: Timestamp(0),
+    };
+    let Ok(Value::Object(mut members)) = serde_json::to_value(TrackView::from(&track)) else { return Map::new() };
+    members.retain(|name, value| name != "id" && !OURS.contains(&name.as_str()) && !is_empty(value));
+    members
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(Map::is_empty)
 }
 
 fn camelot(key: Key) -> Option<String> {

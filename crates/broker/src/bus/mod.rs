@@ -1,0 +1,12 @@
+//! How parts tell each other what happened: within a process, and over Redis between processes.
+
+mod in_process;
+mod publishing;
+mod redis;
+
+pub use in_process::LocalBus;
+pub use publishing::PublishingCatalog;
+pub use redis::{RedisBus, RedisUrlError};
+
+/// Events that a slow subscriber may lag behind.
+const BACKLOG: usize = 4096;
