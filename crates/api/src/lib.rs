@@ -15,6 +15,8 @@ mod server;
 mod services;
 mod unread;
 
-pub use router::{combined_router, library_router, recommender_router};
+pub use router::{admin_router, combined_router, library_router, recommender_router};
+pub use routes::events::{backlog, coverage};
+pub use routes::health::{catalog_check, index_check, model_check, queue_check};
 pub use server::{Limits, serve};
-pub use services::Services;
+pub use services::{Check, Operations, Services, Standing, Unwell};

@@ -13,7 +13,7 @@ use crate::error::{ApiError, Code};
 use crate::extract::BODY_BYTES;
 use crate::layers::{self, AnswerCounts};
 use crate::routes::events::Places;
-use crate::{Services, openapi, routes, unread};
+use crate::{Operations, Services, openapi, routes, unread};
 
 /// The library's API: tracks, jobs, events, health.
 pub fn library_router(services: Services) -> Router {
@@ -37,19 +37,26 @@ fn recommender() -> OpenApiRouter<Services> {
         .merge(routes::search::routes())
 }
 
-/// What every role answers.
-fn service() -> OpenApiRouter<Services> {
-    routes::spaces::routes()
-        .merge(routes::jobs::routes())
-        .merge(routes::stats::routes())
-        .merge(routes::events::routes())
-        .merge(routes::health::routes())
-        .merge(routes::metrics::routes())
+/// A role that keeps neither tracks nor vectors: jobs, events, health.
+pub fn admin_router(operations: Operations) -> Router {
+    finish(routes::metrics::of_work().with_state(operations.clone()), operations)
 }
 
 fn assemble(part: OpenApiRouter<Services>, services: Services) -> Router {
-    let base = OpenApiRouter::with_openapi(openapi::base(services.version));
-    let (router, mut description) = base.merge(part).merge(service()).split_for_parts();
+    let operations = services.operations.clone();
+    let own = part.merge(routes::spaces::routes()).merge(routes::stats::routes()).merge(routes::metrics::routes());
+    finish(own.with_state(services), operations)
+}
+
+/// What every role answers.
+fn service() -> OpenApiRouter<Operations> {
+    routes::jobs::routes().merge(routes::events::routes()).merge(routes::health::routes())
+}
+
+fn finish(own: OpenApiRouter, operations: Operations) -> Router {
+    let base = OpenApiRouter::with_openapi(openapi::base(operations.version));
+    let access = Access { any_host: operations.any_host };
+    let (router, mut description) = base.merge(own).merge(service().with_state(operations)).split_for_parts();
     openapi::add_problems(&mut description);
     let docs = openapi::routes(&description).unwrap_or_else(|error| {
         tracing::error!(%error, "The API cannot be described");
@@ -57,9 +64,7 @@ fn assemble(part: OpenApiRouter<Services>, services: Services) -> Router {
     });
 
     let counts = Arc::new(AnswerCounts::default());
-    let access = Access { any_host: services.any_host };
     let inner = router
-        .with_state(services)
         .merge(docs)
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)

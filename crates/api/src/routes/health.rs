@@ -1,24 +1,27 @@
 //! `/healthz` and `/readyz`.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use futures_util::future::select_ok;
+use futures_util::future::{join_all, select_ok};
 use serde::Serialize;
-use soniquebay_domain::{Filter, Vector};
+use soniquebay_domain::{Catalog, Filter, JobQueue, Vector, Vectorizer};
+use soniquebay_search::Recommender;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::Services;
 use crate::error::{ApiError, Code};
+use crate::{Check, Operations};
 
 /// How long a part may take to say that it is well.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(crate) fn routes() -> OpenApiRouter<Services> {
+pub(crate) fn routes() -> OpenApiRouter<Operations> {
     OpenApiRouter::new().routes(routes!(health)).routes(routes!(readiness))
 }
 
@@ -33,15 +36,8 @@ pub(crate) struct HealthView {
 pub(crate) struct ReadinessView {
     /// "ok" or "unavailable".
     status: &'static str,
-    checks: ChecksView,
-}
-
-/// Part by part.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct ChecksView {
-    database: CheckView,
-    model: CheckView,
-    index: CheckView,
+    /// Part by part: "database", "model", "index", "queue", …
+    checks: BTreeMap<&'static str, CheckView>,
 }
 
 /// One part.
@@ -71,38 +67,65 @@ pub(crate) async fn health() -> Json<HealthView> {
         (status = 503, description = "Something is missing; the check says what to do", body = ReadinessView),
     )
 )]
-pub(crate) async fn readiness(State(services): State<Services>) -> (StatusCode, Json<ReadinessView>) {
-    let database = check(async { services.catalog.counts().await.map(drop).map_err(ApiError::from) });
-    let model = check(async {
-        // One that works is enough: it stands in for the others. All are asked at once, as one may hang.
-        let all = services.recommender.vectorizers.iter().map(|vectorizer| vectorizer.health());
-        select_ok(all).await.map(drop).map_err(ApiError::from)
-    });
-    let index = check(async {
-        let serving = &services.recommender.serving.space().await?;
-        let mut along_one_axis = vec![0.0; serving.dims()];
-        along_one_axis[0] = 1.0;
-        let query = Vector::new(along_one_axis).map_err(|error| ApiError::internal(&error))?;
-        let searched = services.recommender.index.search(serving, &query, 1, &Filter::default()).await;
-        searched.map(drop).map_err(ApiError::from)
-    });
-    let (database, model, index) = tokio::join!(database, model, index);
-    let is_ready = [&database, &model, &index].iter().all(|check| check.status == "ok");
+pub(crate) async fn readiness(State(operations): State<Operations>) -> (StatusCode, Json<ReadinessView>) {
+    // All are asked at once, as one may hang.
+    let looks = operations.checks.iter().map(|check| async { (check.name, look(check).await) });
+    let checks: BTreeMap<_, _> = join_all(looks).await.into_iter().collect();
+    let is_ready = checks.values().all(|check| check.status == "ok");
     let (code, status) =
         if is_ready { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "unavailable") };
-    (code, Json(ReadinessView { status, checks: ChecksView { database, model, index } }))
+    (code, Json(ReadinessView { status, checks }))
 }
 
-async fn check(part: impl Future<Output = Result<(), ApiError>>) -> CheckView {
-    match tokio::time::timeout(PATIENCE, part).await {
+async fn look(check: &Check) -> CheckView {
+    match tokio::time::timeout(PATIENCE, (check.run)()).await {
         Ok(Ok(())) => CheckView { status: "ok", detail: None },
-        Ok(Err(error)) => {
-            let (code, detail) = error.told();
-            CheckView { status: code.name(), detail: Some(detail) }
-        }
+        Ok(Err(unwell)) => CheckView { status: unwell.code, detail: Some(unwell.detail) },
         Err(_) => {
             let detail = format!("no answer within {} s", PATIENCE.as_secs());
             CheckView { status: Code::Unavailable.name(), detail: Some(detail) }
         }
     }
+}
+
+/// What must be well where tracks are kept.
+pub fn catalog_check(catalog: Arc<dyn Catalog>) -> Check {
+    Check::new("database", move || {
+        let catalog = Arc::clone(&catalog);
+        async move { Ok(catalog.counts().await.map(drop)?) }
+    })
+}
+
+/// What must be well where vectors are made.
+pub fn model_check(vectorizers: Vec<Arc<dyn Vectorizer>>) -> Check {
+    Check::new("model", move || {
+        let vectorizers = vectorizers.clone();
+        async move {
+            // One that works is enough: it stands in for the others. All are asked at once, as one may hang.
+            let all = vectorizers.iter().map(|vectorizer| vectorizer.health());
+            Ok(select_ok(all).await.map(drop)?)
+        }
+    })
+}
+
+/// What must be well where questions are answered.
+pub fn index_check(recommender: Arc<Recommender>) -> Check {
+    Check::new("index", move || {
+        let recommender = Arc::clone(&recommender);
+        async move {
+            let serving = &recommender.serving.space().await?;
+            let mut along_one_axis = vec![0.0; serving.dims()];
+            along_one_axis[0] = 1.0;
+            let query = Vector::new(along_one_axis).map_err(|error| ApiError::internal(&error))?;
+            Ok(recommender.index.search(serving, &query, 1, &Filter::default()).await.map(drop)?)
+        }
+    })
+}
+
+/// What must be well where work is queued.
+pub fn queue_check(queue: Arc<dyn JobQueue>) -> Check {
+    Check::new("queue", move || {
+        let queue = Arc::clone(&queue);
+        async move { Ok(queue.job_counts().await.map(drop)?) }
+    })
 }

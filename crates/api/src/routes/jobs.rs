@@ -9,12 +9,12 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::Services;
+use crate::Operations;
 use crate::error::{ApiError, Code};
 use crate::extract::{JobPath, is_job_id};
 use crate::params::{MAX_LIMIT, Params};
 
-pub(crate) fn routes() -> OpenApiRouter<Services> {
+pub(crate) fn routes() -> OpenApiRouter<Operations> {
     OpenApiRouter::new()
         .routes(routes!(list_jobs))
         .routes(routes!(retry_jobs))
@@ -53,7 +53,7 @@ pub(crate) struct RetriedView {
     responses((status = 200, description = "The jobs, and how many there are", body = JobsView))
 )]
 pub(crate) async fn list_jobs(
-    State(services): State<Services>,
+    State(operations): State<Operations>,
     mut params: Params,
 ) -> Result<Json<JobsView>, ApiError> {
     let state = params.text("state").and_then(|name| {
@@ -72,9 +72,9 @@ pub(crate) async fn list_jobs(
     });
     let limit = params.limit(100, MAX_LIMIT);
     params.finish()?;
-    let jobs = services.queue.jobs(state, after.as_deref().map(JobId::new), limit).await?;
+    let jobs = operations.queue.jobs(state, after.as_deref().map(JobId::new), limit).await?;
     let next = (jobs.len() == limit).then(|| jobs.last().map(|summary| summary.job.id.to_string())).flatten();
-    let counts = services.queue.job_counts().await?.into();
+    let counts = operations.queue.job_counts().await?.into();
     Ok(Json(JobsView { items: jobs.into_iter().map(JobView::from).collect(), next, counts }))
 }
 
@@ -88,8 +88,11 @@ pub(crate) async fn list_jobs(
             content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn get_job(State(services): State<Services>, JobPath(id): JobPath) -> Result<Json<JobView>, ApiError> {
-    let job = services.queue.job(&id).await?.ok_or_else(|| no_job(&id))?;
+pub(crate) async fn get_job(
+    State(operations): State<Operations>,
+    JobPath(id): JobPath,
+) -> Result<Json<JobView>, ApiError> {
+    let job = operations.queue.job(&id).await?.ok_or_else(|| no_job(&id))?;
     Ok(Json(job.into()))
 }
 
@@ -104,11 +107,11 @@ pub(crate) async fn get_job(State(services): State<Services>, JobPath(id): JobPa
     )
 )]
 pub(crate) async fn retry_job(
-    State(services): State<Services>,
+    State(operations): State<Operations>,
     JobPath(id): JobPath,
 ) -> Result<Json<RetriedView>, ApiError> {
-    let retried = services.queue.retry(Discarded::One(id.clone())).await?;
-    if retried == 0 && services.queue.job(&id).await?.is_none() {
+    let retried = operations.queue.retry(Discarded::One(id.clone())).await?;
+    if retried == 0 && operations.queue.job(&id).await?.is_none() {
         return Err(no_job(&id));
     }
     Ok(Json(RetriedView { retried }))
@@ -127,11 +130,11 @@ pub(crate) async fn retry_job(
     )
 )]
 pub(crate) async fn cancel_job(
-    State(services): State<Services>,
+    State(operations): State<Operations>,
     JobPath(id): JobPath,
 ) -> Result<Json<JobView>, ApiError> {
-    services.queue.cancel(&id).await?;
-    let job = services.queue.job(&id).await?.ok_or_else(|| no_job(&id))?;
+    operations.queue.cancel(&id).await?;
+    let job = operations.queue.job(&id).await?.ok_or_else(|| no_job(&id))?;
     Ok(Json(job.into()))
 }
 
@@ -143,7 +146,7 @@ pub(crate) async fn cancel_job(
     responses((status = 200, description = "How many there were", body = RetriedView))
 )]
 pub(crate) async fn retry_jobs(
-    State(services): State<Services>,
+    State(operations): State<Operations>,
     mut params: Params,
 ) -> Result<Json<RetriedView>, ApiError> {
     let kind = params.text("kind").map(|name| {
@@ -155,7 +158,7 @@ pub(crate) async fn retry_jobs(
     });
     params.finish()?;
     let which = kind.flatten().map_or(Discarded::All, Discarded::Kind);
-    Ok(Json(RetriedView { retried: services.queue.retry(which).await? }))
+    Ok(Json(RetriedView { retried: operations.queue.retry(which).await? }))
 }
 
 fn no_job(id: &JobId) -> ApiError {

@@ -10,12 +10,17 @@ use axum::response::IntoResponse;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::Services;
 use crate::error::ApiError;
 use crate::layers::AnswerCounts;
+use crate::{Operations, Services};
 
 pub(crate) fn routes() -> OpenApiRouter<Services> {
     OpenApiRouter::new().routes(routes!(get_metrics))
+}
+
+/// For a role that keeps neither tracks nor vectors.
+pub(crate) fn of_work() -> OpenApiRouter<Operations> {
+    OpenApiRouter::new().routes(routes!(get_metrics_of_work))
 }
 
 /// Prometheus metrics
@@ -29,7 +34,6 @@ pub(crate) async fn get_metrics(
 ) -> Result<impl IntoResponse, ApiError> {
     let counts = services.catalog.counts().await?;
     let spaces = services.vectors.spaces().await?;
-    let jobs = services.queue.job_counts().await?;
     let mut page = Page::default();
 
     page.family("soniquebay_tracks", "gauge", "Tracks in the library.");
@@ -40,6 +44,28 @@ pub(crate) async fn get_metrics(
         page.sample("soniquebay_vectors", &[("space", &space), ("state", "ready")], coverage.ready);
         page.sample("soniquebay_vectors", &[("space", &space), ("state", "stale")], coverage.stale);
     }
+    finish(page, &services.operations, &answers).await
+}
+
+/// Prometheus metrics
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "get_metrics", tag = "service",
+    responses((status = 200, description = "Prometheus text format", body = String, content_type = "text/plain"))
+)]
+pub(crate) async fn get_metrics_of_work(
+    State(operations): State<Operations>,
+    Extension(answers): Extension<Arc<AnswerCounts>>,
+) -> Result<impl IntoResponse, ApiError> {
+    finish(Page::default(), &operations, &answers).await
+}
+
+/// What every role counts, after what is its own.
+async fn finish(
+    mut page: Page,
+    operations: &Operations,
+    answers: &AnswerCounts,
+) -> Result<impl IntoResponse + use<>, ApiError> {
+    let jobs = operations.queue.job_counts().await?;
     page.family("soniquebay_jobs", "gauge", "Jobs by state.");
     let states = [
         ("available", jobs.available),
@@ -54,7 +80,7 @@ pub(crate) async fn get_metrics(
     for (class, count) in answers.read() {
         page.sample("soniquebay_http_requests_total", &[("status", &class)], count);
     }
-    page.text.push_str(&(services.counters)());
+    page.text.push_str(&(operations.counters)());
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page.text))
 }
 

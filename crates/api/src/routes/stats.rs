@@ -41,6 +41,12 @@ pub(crate) async fn get_stats(State(services): State<Services>) -> Result<Json<S
     let serving = services.recommender.serving.space().await?;
     let vectors = services.vectors.spaces().await?;
     let vectors = vectors.iter().map(|coverage| SpaceView::new(coverage, &serving, counts.tracks)).collect();
-    let jobs = services.queue.job_counts().await?.into();
-    Ok(Json(StatsView { tracks: counts.tracks, artists: counts.artists, vectors, jobs, version: services.version }))
+    let jobs = services.operations.queue.job_counts().await?.into();
+    Ok(Json(StatsView {
+        tracks: counts.tracks,
+        artists: counts.artists,
+        vectors,
+        jobs,
+        version: services.operations.version,
+    }))
 }

@@ -15,7 +15,10 @@ fn request(method: Method, path: &str, headers: &[(&str, &str)]) -> Request<Body
 }
 
 async fn any_host() -> App {
-    App::new().await.behind(|services| combined_router(soniquebay_api::Services { any_host: true, ..services }))
+    App::new().await.behind(|mut services| {
+        services.operations.any_host = true;
+        combined_router(services)
+    })
 }
 
 #[tokio::test]

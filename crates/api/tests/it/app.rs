@@ -6,14 +6,14 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
-use soniquebay_api::{Services, combined_router};
+use soniquebay_api::{Operations, Services, catalog_check, combined_router, coverage, index_check, model_check};
+use soniquebay_broker::bus::LocalBus;
 use soniquebay_domain::{
-    Database, EmbedError, Progress, Space, SystemClock, TrackFields, TrackId, Vector, VectorWrite, Vectorizer,
+    Database, EmbedError, Space, SystemClock, TrackFields, TrackId, Vector, VectorWrite, Vectorizer,
 };
-use soniquebay_search::{MemoryIndex, Recommender, Serving};
+use soniquebay_search::{MemoryIndex, Recommender, Serving, TrackStates};
 use soniquebay_store::sqlite::SqliteStore;
 use tempfile::TempDir;
-use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -50,17 +50,24 @@ impl App {
             vectorizers: vec![vectorizer],
             serving: Serving::new(store.clone(), space(), Vec::new()),
         };
-        let services = Services {
-            catalog: store.clone(),
-            vectors: store.clone(),
-            queue: store,
-            recommender: Arc::new(recommender),
-            progress: broadcast::Sender::<Progress>::new(16),
+        let recommender = Arc::new(recommender);
+        let checks = [
+            catalog_check(store.clone()),
+            model_check(recommender.vectorizers.clone()),
+            index_check(recommender.clone()),
+        ];
+        let operations = Operations {
+            queue: store.clone(),
+            bus: Arc::new(LocalBus::new(16)),
+            standing: coverage(store.clone(), store.clone(), space()),
+            checks: Arc::new(checks),
             counters: Arc::new(|| "counted_elsewhere 1\n".to_owned()),
             shutdown: CancellationToken::new(),
             any_host: false,
             version: "0.0.0-test",
         };
+        let states = Arc::new(TrackStates { vectors: store.clone(), queue: store.clone(), space: space() });
+        let services = Services { catalog: store.clone(), vectors: store, recommender, states, operations };
         Self { router: combined_router(services.clone()), services, _folder: folder }
     }
 

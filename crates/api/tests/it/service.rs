@@ -5,7 +5,7 @@ use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use soniquebay_api::{library_router, recommender_router};
-use soniquebay_domain::Progress;
+use soniquebay_domain::{Event, Progress};
 use tower::ServiceExt;
 
 use crate::app::App;
@@ -98,7 +98,7 @@ async fn events_begin_with_how_things_stand() {
     assert_eq!((&first["type"], &first["current"], &first["total"]), (&json!("progress"), &json!(1), &json!(2)));
     assert_eq!(first["percent"], 50.0);
     let told = Progress { step: "scan".into(), done: 30, total: 40, per_second: 5.0 };
-    app.services.progress.send(told.clone()).unwrap();
+    app.services.operations.bus.publish(vec![Event::Progress(told.clone())]).await.unwrap();
     let event = next().await;
     assert_eq!(
         (&event["task_id"], &event["step"], &event["seconds_left"]),
@@ -106,7 +106,7 @@ async fn events_begin_with_how_things_stand() {
     );
 
     for _ in 0..40 {
-        app.services.progress.send(told.clone()).unwrap();
+        app.services.operations.bus.publish(vec![Event::Progress(told.clone())]).await.unwrap();
     }
     assert_eq!(next().await["step"], "vectorization", "a reader that lagged hears how things stand");
     assert_eq!(next().await["step"], "scan");

@@ -45,7 +45,7 @@ async fn only_so_many_listen_at_one_time() {
 async fn streams_end_at_shutdown() {
     let app = App::new().await;
     let body = listen(&app).await.into_body();
-    app.services.shutdown.cancel();
+    app.services.operations.shutdown.cancel();
     tokio::time::timeout(Duration::from_secs(5), body.collect()).await.unwrap().unwrap();
 }
 
@@ -54,7 +54,7 @@ async fn a_listener_does_not_hold_the_server_up() {
     let app = App::new().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let shutdown = app.services.shutdown.clone();
+    let shutdown = app.services.operations.shutdown.clone();
     let server =
         tokio::spawn(serve(listener, app.router.clone(), Limits::default(), shutdown.clone().cancelled_owned()));
     let mut client = TcpStream::connect(address).await.unwrap();
@@ -118,7 +118,7 @@ async fn a_client_that_does_not_read_is_let_go() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let limits = Limits { write_time: Duration::from_secs(1), ..Limits::default() };
-    let shutdown = app.services.shutdown.clone();
+    let shutdown = app.services.operations.shutdown.clone();
     tokio::spawn(serve(listener, app.router.clone(), limits, shutdown.cancelled_owned()));
     let ask = async |pause| {
         let mut client = TcpStream::connect(address).await.unwrap();

@@ -15,11 +15,16 @@ pub struct LocalBus {
 
 impl Default for LocalBus {
     fn default() -> Self {
-        Self { sender: broadcast::Sender::new(BACKLOG) }
+        Self::new(BACKLOG)
     }
 }
 
 impl LocalBus {
+    /// A bus whose subscribers may lag so many events behind before they miss some.
+    pub fn new(backlog: usize) -> Self {
+        Self { sender: broadcast::Sender::new(backlog) }
+    }
+
     /// Tells every subscriber. Nobody listens most of the time.
     pub(super) fn tell(&self, heard: Heard) {
         let _ = self.sender.send(heard);
