@@ -99,6 +99,12 @@ need_llama_server() {
         fail "llama-server cannot be had: tests start one" "Run scripts/llama_server.sh as root to see why."
 }
 
+# A Celery of Python's own, which tests send jobs to and get them from. Kept under .cache.
+need_celery() {
+    scripts/celery.sh ||
+        fail "Celery cannot be had: tests talk to it" "Run scripts/celery.sh to see why; it needs python3 with pip."
+}
+
 need_components() {
     cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 && return
     command -v rustup >/dev/null ||

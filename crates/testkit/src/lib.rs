@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what a test needs and does not get fails it")]
 
 pub mod audio;
+pub mod celery;
 mod gguf;
+pub mod job_queue;
 pub mod llama_server;
 pub mod ollama;
 pub mod redis;

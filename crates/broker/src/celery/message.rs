@@ -258,7 +258,7 @@ fn protocol_2(envelope: &Envelope, body: Value) -> Result<Parts, String> {
 
 fn protocol_1(body: &Value) -> Result<Parts, String> {
     let Value::Object(fields) = body else { return Err("neither headers nor body name a task".into()) };
-    let mut take = |name: &str| fields.get(name).cloned().unwrap_or_default();
+    let take = |name: &str| fields.get(name).cloned().unwrap_or_default();
     let (args, kwargs) = (read_args(take("args"))?, read_kwargs(take("kwargs"))?);
     let embed = ["callbacks", "errbacks", "chord"].into_iter().map(|name| (name.to_owned(), take(name))).collect();
     let mut fields: Map<_, _> = LISTED.iter().map(|name| ((*name).to_owned(), take(name))).collect();

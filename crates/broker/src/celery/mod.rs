@@ -1,6 +1,23 @@
 //! Jobs as Celery messages on Redis: what a Python producer or worker of Celery 5 sends and reads, and safer.
+//!
+//! [`CeleryQueue`] queues and claims, [`CelerySettlement`] ends jobs together with their vectors, [`CeleryNode`] is what
+//! `celery inspect`, `celery events` and Flower see.
 
+mod config;
 mod envelope;
 mod failure;
+mod follow;
+mod keys;
 mod message;
+mod moves;
+mod node;
 mod python;
+mod queue;
+mod redis;
+mod settlement;
+mod task;
+
+pub use config::{CeleryConfig, CeleryConfigError};
+pub use node::CeleryNode;
+pub use queue::CeleryQueue;
+pub use settlement::CelerySettlement;

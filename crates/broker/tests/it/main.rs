@@ -1,0 +1,13 @@
+//! Jobs as Celery messages, on a real Redis and with real Celery.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    unreachable_pub,
+    reason = "a test fails by panicking"
+)]
+
+mod queue;
+mod rig;
