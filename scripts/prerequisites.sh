@@ -105,6 +105,12 @@ need_celery() {
         fail "Celery cannot be had: tests talk to it" "Run scripts/celery.sh to see why; it needs python3 with pip."
 }
 
+# PostgreSQL with pgvector, of which tests start one server a process. Kept under .cache.
+need_postgres() {
+    scripts/postgres.sh ||
+        fail "PostgreSQL cannot be had: tests start one" "Run scripts/postgres.sh to see why."
+}
+
 need_components() {
     cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 && return
     command -v rustup >/dev/null ||

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use soniquebay_domain::{TrackFields, fold};
+
 /// Below this a candidate explains less than half of what was typed: it shares a common word, and is not meant.
 pub(crate) const WORTH_SHOWING: f32 = 0.5;
 
@@ -10,6 +12,16 @@ pub(crate) const MAX_WORDS: usize = 16;
 
 /// Letters of a name that are compared: with them, comparing is bounded whatever a library holds.
 const NAME_LETTERS: usize = 128;
+
+/// Between the parts of a track's name.
+const SEPARATOR: char = '\u{1f}';
+
+/// A track's folded artist, title and album, as one text: what it is recognised by, and what typed words are compared with.
+pub(crate) fn name(fields: &TrackFields) -> String {
+    [&fields.artist, &fields.title, &fields.album]
+        .map(|part| part.as_deref().map(fold).unwrap_or_default())
+        .join(&SEPARATOR.to_string())
+}
 
 /// Words as they were typed, folded.
 pub(crate) struct Query {
@@ -32,9 +44,17 @@ impl Query {
         }
     }
 
+    /// 0–1 for a track of this [`name`].
+    pub(crate) fn score_name(&self, name: &str) -> f32 {
+        let mut parts = name.split(SEPARATOR);
+        let mut part = || parts.next().unwrap_or_default();
+        let (artist, title, album) = (part(), part(), part());
+        self.score(artist, title, album)
+    }
+
     /// 0–1 for a track with these folded names. The whole title, or artist and title, or the artist, or the album exactly:
     /// 0.9 and above, in this order. Else how much of the query the names explain.
-    pub(crate) fn score(&self, artist: &str, title: &str, album: &str) -> f32 {
+    fn score(&self, artist: &str, title: &str, album: &str) -> f32 {
         let [artist, title, album] = [artist, title, album].map(|name| words(beginning(name)));
         let joined =
             |parts: &[&Vec<String>]| parts.iter().flat_map(|p| p.iter()).cloned().collect::<Vec<_>>().join(" ");
@@ -96,7 +116,8 @@ fn beginning(name: &str) -> &str {
     name.char_indices().nth(NAME_LETTERS).map_or(name, |(end, _)| &name[..end])
 }
 
-fn words(text: &str) -> Vec<String> {
+/// The words of a text, as they are compared.
+pub(crate) fn words(text: &str) -> Vec<String> {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 

@@ -8,4 +8,5 @@ mod gguf;
 pub mod job_queue;
 pub mod llama_server;
 pub mod ollama;
+pub mod postgres;
 pub mod redis;

@@ -8,10 +8,8 @@ use soniquebay_domain::{
 
 use super::error::SqlError;
 use super::row::{self, TRACK_COLUMNS};
-use super::{Duty, SqliteStore, jobs, text};
-
-/// Two recordings of one name are the same track where their lengths differ by no more than this, in seconds.
-const SAME_DURATION: f64 = 2.0;
+use super::{SqliteStore, jobs, text};
+use crate::{Duty, SAME_DURATION, text_match};
 
 #[async_trait]
 impl Tracks for SqliteStore {
@@ -279,7 +277,7 @@ fn recognise_by_name(
         .prepare_cached(&sql)?
         .query_row(
             params![
-                row::name_folded(fields),
+                text_match::name(fields),
                 fields.duration,
                 SAME_DURATION,
                 fields.identity.musicbrainz_id,

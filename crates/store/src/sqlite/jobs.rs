@@ -11,9 +11,7 @@ use super::SqliteStore;
 use super::catalog::{collect, id_array};
 use super::error::SqlError;
 use super::row;
-
-/// Tries before a job is discarded.
-const MAX_ATTEMPTS: u32 = 8;
+use crate::MAX_ATTEMPTS;
 
 /// How often other processes' writes are looked for while nothing is heard from our own.
 const POLL: Duration = Duration::from_millis(200);

@@ -24,19 +24,10 @@ pub use cache::SqliteCache;
 use connection::Pool;
 pub use vec0::Vec0Index;
 
+use crate::Duty;
+
 /// How many readers work at once. SQLite's readers do not block each other; each keeps its own page cache.
 const READERS: usize = 4;
-
-/// What a store does beside keeping tracks and vectors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Duty {
-    /// A write of a track queues its jobs.
-    Queue,
-    /// Jobs are queued elsewhere, told by events.
-    Catalog,
-    /// Its tracks are copies of a library's elsewhere: what filters and searches by name need of them.
-    Mirror,
-}
 
 /// The catalogue, the queue and the vectors in one SQLite file.
 ///

@@ -9,7 +9,7 @@ use soniquebay_domain::{
 };
 
 use super::error::SqlError;
-use crate::numbers;
+use crate::{numbers, text_match};
 
 /// All columns of a track, in the order that [`track`] reads them by name.
 pub(super) const TRACK_COLUMNS: &str = "tracks.id, version, title, artist, album, album_artist, genre, genre_tags, \
@@ -114,12 +114,6 @@ pub(super) fn vector(row: &Row<'_>) -> Result<Vector, SqlError> {
     values.and_then(|values| Vector::new(values).ok()).ok_or_else(|| corrupt("track_vectors", row, "vector"))
 }
 
-/// The names by which the same track is recognised again.
-pub(super) fn name_folded(fields: &TrackFields) -> String {
-    let part = |text: &Option<String>| text.as_deref().map(fold).unwrap_or_default();
-    format!("{}\u{1f}{}\u{1f}{}", part(&fields.artist), part(&fields.title), part(&fields.album))
-}
-
 /// Writes a whole track: a new row where `id` is `None`.
 pub(super) fn write_track(
     tx: &Transaction<'_>,
@@ -183,7 +177,7 @@ pub(super) fn write_track(
             ":isrc": fields.identity.isrc,
             ":extra": Value::Object(fields.extra.clone()).to_string(),
             ":artist_folded": fields.artist.as_deref().map(fold).unwrap_or_default(),
-            ":name_folded": name_folded(fields),
+            ":name_folded": text_match::name(fields),
             ":content_hash": hashes.0.as_str(),
             ":metadata_hash": hashes.1.as_str(),
             ":now": now.0,

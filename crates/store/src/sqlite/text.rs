@@ -59,10 +59,7 @@ fn measured(conn: &Connection, ids: &[i64], query: &text_match::Query) -> Result
     let mut rows = statement.query([std::rc::Rc::new(ids)])?;
     let hits = collect(&mut rows, |row| {
         let name: String = row.get(1)?;
-        let mut parts = name.split('\u{1f}');
-        let (artist, title, album) =
-            (parts.next().unwrap_or(""), parts.next().unwrap_or(""), parts.next().unwrap_or(""));
-        Ok(TextHit { id: row::track_id(row.get(0)?)?, score: query.score(artist, title, album) })
+        Ok(TextHit { id: row::track_id(row.get(0)?)?, score: query.score_name(&name) })
     })?;
     Ok(hits.into_iter().filter(|hit| hit.score >= text_match::WORTH_SHOWING).collect())
 }

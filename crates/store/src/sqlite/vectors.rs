@@ -8,8 +8,8 @@ use soniquebay_domain::{
 use super::catalog::{collect, id_array};
 use super::error::SqlError;
 use super::row::{self, TRACK_COLUMNS};
-use super::{Duty, SqliteStore, catalog, spaces};
-use crate::numbers;
+use super::{SqliteStore, catalog, spaces};
+use crate::{Duty, numbers};
 
 #[async_trait]
 impl Vectors for SqliteStore {

@@ -1,6 +1,15 @@
-use soniquebay_domain::{Applied, Catalog, Change, JobQueue, Outcome, Target, TrackId, TrackPatch, TrackWrite, Tracks};
+use soniquebay_domain::{Applied, Change, Outcome, Target, TrackId, TrackPatch, TrackWrite};
 
-use crate::{Fixture, change, titled};
+use crate::{Fixture, change, on_each_store, titled};
+
+on_each_store!(
+    the_same_track_is_recognised_again,
+    the_callers_id_is_kept,
+    a_write_to_an_older_version_is_refused,
+    two_tracks_cannot_have_one_file,
+    names_are_found_with_typing_errors_and_without_accents,
+    removing_a_track_takes_its_job_along,
+);
 
 fn song(artist: &str, title: &str, duration: Option<f64>) -> TrackWrite {
     let mut write = titled(title);
@@ -9,9 +18,7 @@ fn song(artist: &str, title: &str, duration: Option<f64>) -> TrackWrite {
     write
 }
 
-#[tokio::test]
-async fn the_same_track_is_recognised_again() {
-    let fixture = Fixture::new().await;
+async fn the_same_track_is_recognised_again(fixture: Fixture) {
     let Applied::Done { id, outcome: Outcome::Created } = fixture.write(song("Björk", "Jóga", Some(305.0))).await
     else {
         panic!("created")
@@ -29,9 +36,7 @@ async fn the_same_track_is_recognised_again() {
     assert_eq!(fixture.write(moved).await, Applied::Done { id: with_mbid, outcome: Outcome::Updated });
 }
 
-#[tokio::test]
-async fn the_callers_id_is_kept() {
-    let fixture = Fixture::new().await;
+async fn the_callers_id_is_kept(fixture: Fixture) {
     let id = TrackId::new(4711).unwrap();
     let write = TrackWrite { target: Target::Recognised { id: Some(id) }, ..titled("A") };
     assert_eq!(fixture.write(write.clone()).await, Applied::Done { id, outcome: Outcome::Created });
@@ -39,9 +44,7 @@ async fn the_callers_id_is_kept() {
     assert_eq!(fixture.create("B").await.get(), 4712);
 }
 
-#[tokio::test]
-async fn a_write_to_an_older_version_is_refused() {
-    let fixture = Fixture::new().await;
+async fn a_write_to_an_older_version_is_refused(fixture: Fixture) {
     let id = fixture.create("A").await;
     let retitle = |title: &str, version| {
         let mut write = change(id, TrackPatch { title: Change::Set(title.into()), ..TrackPatch::default() });
@@ -54,9 +57,7 @@ async fn a_write_to_an_older_version_is_refused() {
     assert_eq!(fixture.write(change(absent, TrackPatch::default())).await, Applied::Missing(absent));
 }
 
-#[tokio::test]
-async fn two_tracks_cannot_have_one_file() {
-    let fixture = Fixture::new().await;
+async fn two_tracks_cannot_have_one_file(fixture: Fixture) {
     let at = |path: &str| TrackPatch { path: Change::Set(path.into()), ..TrackPatch::default() };
     let (a, b) = (fixture.create("A").await, fixture.create("B").await);
     fixture.write(change(a, at("/m/a.mp3"))).await;
@@ -66,9 +67,7 @@ async fn two_tracks_cannot_have_one_file() {
     assert!(fixture.store.files_below("/other".into()).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn names_are_found_with_typing_errors_and_without_accents() {
-    let fixture = Fixture::new().await;
+async fn names_are_found_with_typing_errors_and_without_accents(fixture: Fixture) {
     for (artist, title) in
         [("Michael Jackson", "Billie Jean"), ("Sigur Rós", "Hoppípolla"), ("坂本龍一", "戦場のメリークリスマス")]
     {
@@ -92,9 +91,7 @@ async fn names_are_found_with_typing_errors_and_without_accents() {
     }
 }
 
-#[tokio::test]
-async fn removing_a_track_takes_its_job_along() {
-    let fixture = Fixture::new().await;
+async fn removing_a_track_takes_its_job_along(fixture: Fixture) {
     let id = fixture.create("A").await;
     assert_eq!(fixture.store.job_counts().await.unwrap().available, 1);
     assert_eq!(fixture.store.remove(vec![id, TrackId::new(99).unwrap()]).await.unwrap(), 1);

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use soniquebay_domain::{Database, EmbeddingCache, TextKey};
+use soniquebay_domain::{EmbeddingCache, TextKey};
 use soniquebay_store::redis::RedisCache;
 use soniquebay_testkit::redis::RedisServer;
 
-use crate::Fixture;
+use crate::{Fixture, on_each_store};
+
+on_each_store!(the_database_keeps_the_newest);
 
 fn key(number: u8) -> TextKey {
     [number; 32]
@@ -28,9 +30,7 @@ async fn keeps_what_it_was_told(cache: &dyn EmbeddingCache) {
     cache.put(Vec::new()).await.unwrap();
 }
 
-#[tokio::test]
-async fn the_file_keeps_the_newest() {
-    let fixture = Fixture::new().await;
+async fn the_database_keeps_the_newest(fixture: Fixture) {
     keeps_what_it_was_told(&*fixture.store.embedding_cache(100)).await;
     let small = fixture.store.embedding_cache(5);
     for number in 10..20 {

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use soniquebay_domain::{StoreError, SystemClock};
 use soniquebay_store::sqlite::SqliteStore;
 
-use crate::Fixture;
-
 async fn open(path: &std::path::Path) -> Result<SqliteStore, StoreError> {
     SqliteStore::open(path, Arc::new(SystemClock)).await
 }
@@ -26,8 +24,8 @@ async fn foreign_newer_and_broken_files_are_refused_and_left_alone() {
     connection.execute_batch("CREATE TABLE letters (text)").unwrap();
     assert!(matches!(open(&foreign).await, Err(StoreError::Unavailable(reason)) if reason.contains("another program")));
 
-    let fixture = Fixture::new().await;
-    let newer = fixture.folder.path().join("library.db");
+    let newer = folder.path().join("newer.db");
+    open(&newer).await.unwrap();
     rusqlite::Connection::open(&newer).unwrap().pragma_update(None, "user_version", 99).unwrap();
     assert!(matches!(open(&newer).await, Err(StoreError::Newer { found: 99, .. })));
 }

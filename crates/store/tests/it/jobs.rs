@@ -1,11 +1,26 @@
 use std::time::Duration;
 
 use soniquebay_domain::{
-    Change, ContentHash, Database, Discarded, JobKind, JobQueue, JobState, Lease, NewJob, Priority, Reconcile, Setback,
-    SettledJob, Settlement, TrackId, TrackPatch, TrackState, Tracks, VectorStore, VectorWrite, Vectors,
+    Change, ContentHash, Discarded, JobKind, JobState, Lease, NewJob, Priority, Setback, SettledJob, TrackId,
+    TrackPatch, TrackState, VectorWrite,
 };
 
-use crate::{Fixture, change, space, vector};
+use crate::{Fixture, change, on_each_store, space, vector};
+
+on_each_store!(
+    a_vector_and_the_end_of_its_job_are_one_step,
+    an_old_token_settles_nothing,
+    a_heartbeat_keeps_a_lease,
+    a_change_during_a_run_makes_a_second_job_and_its_vector_wins,
+    setbacks_wait_and_failures_are_kept_until_retried,
+    a_changed_track_gets_a_new_chance,
+    people_come_before_scans,
+    the_reconciler_finds_what_no_job_told,
+    each_wanted_space_has_its_own_jobs,
+    a_cancelled_job_stays_cancelled,
+    what_is_queued_by_hand_joins_what_waits,
+    claims_that_end_without_a_word_are_counted,
+);
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -28,9 +43,7 @@ fn retitled(title: &str) -> TrackPatch {
     TrackPatch { title: Change::Set(title.into()), ..TrackPatch::default() }
 }
 
-#[tokio::test]
-async fn a_vector_and_the_end_of_its_job_are_one_step() {
-    let fixture = Fixture::new().await;
+async fn a_vector_and_the_end_of_its_job_are_one_step(fixture: Fixture) {
     let id = fixture.create("A").await;
     let lease = claim_one(&fixture).await;
     assert!(fixture.store.claim(&space(), 10, LEASE).await.unwrap().is_empty(), "a claimed job is not claimed again");
@@ -40,9 +53,7 @@ async fn a_vector_and_the_end_of_its_job_are_one_step() {
     assert_eq!(fixture.store.settle(vec![settled]).await.unwrap(), 0, "settling twice changes nothing");
 }
 
-#[tokio::test]
-async fn an_old_token_settles_nothing() {
-    let fixture = Fixture::new().await;
+async fn an_old_token_settles_nothing(fixture: Fixture) {
     let id = fixture.create("A").await;
     let first = claim_one(&fixture).await;
     fixture.clock.advance(LEASE + Duration::from_secs(1));
@@ -55,9 +66,7 @@ async fn an_old_token_settles_nothing() {
     assert_eq!(fixture.store.settle(vec![with_vector(second, hash)]).await.unwrap(), 1);
 }
 
-#[tokio::test]
-async fn a_heartbeat_keeps_a_lease() {
-    let fixture = Fixture::new().await;
+async fn a_heartbeat_keeps_a_lease(fixture: Fixture) {
     fixture.create("A").await;
     let lease = claim_one(&fixture).await;
     fixture.clock.advance(LEASE / 2);
@@ -66,9 +75,7 @@ async fn a_heartbeat_keeps_a_lease() {
     assert!(fixture.store.claim(&space(), 10, LEASE).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn a_change_during_a_run_makes_a_second_job_and_its_vector_wins() {
-    let fixture = Fixture::new().await;
+async fn a_change_during_a_run_makes_a_second_job_and_its_vector_wins(fixture: Fixture) {
     let id = fixture.create("A").await;
     let before = hash(&fixture, id).await;
     let first = claim_one(&fixture).await;
@@ -85,9 +92,7 @@ async fn a_change_during_a_run_makes_a_second_job_and_its_vector_wins() {
     assert_eq!(fixture.store.job_counts().await.unwrap(), soniquebay_domain::JobCounts::default());
 }
 
-#[tokio::test]
-async fn setbacks_wait_and_failures_are_kept_until_retried() {
-    let fixture = Fixture::new().await;
+async fn setbacks_wait_and_failures_are_kept_until_retried(fixture: Fixture) {
     let id = fixture.create("A").await;
     let set_back = |lease, setback| vec![SettledJob { lease, result: Err(setback) }];
     let delay = Duration::from_secs(5);
@@ -113,9 +118,7 @@ async fn setbacks_wait_and_failures_are_kept_until_retried() {
     assert_eq!(claim_one(&fixture).await.job.attempts.made, 0);
 }
 
-#[tokio::test]
-async fn a_changed_track_gets_a_new_chance() {
-    let fixture = Fixture::new().await;
+async fn a_changed_track_gets_a_new_chance(fixture: Fixture) {
     let id = fixture.create("A").await;
     let lease = claim_one(&fixture).await;
     let discard = Setback::Discard { reason: "no words".into() };
@@ -125,18 +128,14 @@ async fn a_changed_track_gets_a_new_chance() {
     assert_eq!(fixture.store.job_counts().await.unwrap().discarded, 0);
 }
 
-#[tokio::test]
-async fn people_come_before_scans() {
-    let fixture = Fixture::new().await;
+async fn people_come_before_scans(fixture: Fixture) {
     let ids = [fixture.create("A").await, fixture.create("B").await, fixture.create("C").await];
     fixture.write(change(ids[2], retitled("touched by a person"))).await;
     let first = fixture.store.claim(&space(), 1, LEASE).await.unwrap();
     assert_eq!(first[0].job.track_id, ids[2]);
 }
 
-#[tokio::test]
-async fn the_reconciler_finds_what_no_job_told() {
-    let fixture = Fixture::new().await;
+async fn the_reconciler_finds_what_no_job_told(fixture: Fixture) {
     let id = fixture.create("A").await;
     let lease = claim_one(&fixture).await;
     fixture.store.settle(vec![with_vector(lease, hash(&fixture, id).await)]).await.unwrap();
@@ -153,7 +152,7 @@ async fn the_reconciler_finds_what_no_job_told() {
 
 #[tokio::test]
 async fn orphans_of_a_killed_process_come_back_at_once() {
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::sqlite().await;
     let id = fixture.create("A").await;
     let orphan = claim_one(&fixture).await;
     assert_eq!(fixture.store.release_orphans().await.unwrap(), 1);
@@ -165,9 +164,7 @@ async fn orphans_of_a_killed_process_come_back_at_once() {
     fixture.store.settle(vec![with_vector(again, hash(&fixture, id).await)]).await.unwrap();
 }
 
-#[tokio::test]
-async fn each_wanted_space_has_its_own_jobs() {
-    let fixture = Fixture::new().await;
+async fn each_wanted_space_has_its_own_jobs(fixture: Fixture) {
     let second = soniquebay_domain::Space::parse("second/4/a-1").unwrap();
     fixture.store.want_spaces(vec![space(), second.clone()]).await.unwrap();
     let id = fixture.create("A").await;
@@ -180,9 +177,7 @@ async fn each_wanted_space_has_its_own_jobs() {
     assert_eq!(fixture.store.states(&second, vec![id]).await.unwrap(), [(id, TrackState::Pending)]);
 }
 
-#[tokio::test]
-async fn a_cancelled_job_stays_cancelled() {
-    let fixture = Fixture::new().await;
+async fn a_cancelled_job_stays_cancelled(fixture: Fixture) {
     let id = fixture.create("A").await;
     let lease = claim_one(&fixture).await;
     assert!(fixture.store.cancel(&lease.job.id).await.unwrap());
@@ -201,9 +196,7 @@ async fn a_cancelled_job_stays_cancelled() {
     assert_eq!(claim_one(&fixture).await.job.track_id, id, "a track that changed is wanted again");
 }
 
-#[tokio::test]
-async fn what_is_queued_by_hand_joins_what_waits() {
-    let fixture = Fixture::new().await;
+async fn what_is_queued_by_hand_joins_what_waits(fixture: Fixture) {
     let id = fixture.create("A").await;
     let wanted = |kind, priority, delay| NewJob { kind, track_id: id, space: space(), priority, delay, told: None };
     let now = Duration::ZERO;
@@ -217,9 +210,7 @@ async fn what_is_queued_by_hand_joins_what_waits() {
     assert_eq!(claim_one(&fixture).await.job.kind, JobKind::EmbedIfNeeded);
 }
 
-#[tokio::test]
-async fn claims_that_end_without_a_word_are_counted() {
-    let fixture = Fixture::new().await;
+async fn claims_that_end_without_a_word_are_counted(fixture: Fixture) {
     let id = fixture.create("A").await;
     assert_eq!(claim_one(&fixture).await.lost, 0);
     fixture.clock.advance(LEASE + Duration::from_secs(1));
@@ -227,7 +218,7 @@ async fn claims_that_end_without_a_word_are_counted() {
     assert_eq!(lease.lost, 1, "a lease that ran out");
     fixture.store.release(vec![lease]).await.unwrap();
     assert_eq!(claim_one(&fixture).await.lost, 1, "giving back is a word");
-    fixture.store.release_orphans().await.unwrap();
+    fixture.clock.advance(LEASE + Duration::from_secs(1));
     let lease = claim_one(&fixture).await;
     assert_eq!(lease.lost, 2);
     let discard = Setback::Discard { reason: "deadly".into() };

@@ -13,17 +13,34 @@ mod catalog;
 mod embeddings;
 mod files;
 mod jobs;
+mod postgres;
 mod vectors;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use soniquebay_domain::{
-    Applied, Catalog, Change, Clock, Database, Outcome, Priority, Space, Target, Timestamp, TrackId, TrackPatch,
-    TrackWrite, Vector, WriteMode,
+    Applied, Change, Clock, Database, Outcome, Priority, Space, Target, Timestamp, TrackId, TrackPatch, TrackWrite,
+    Vector, WriteMode,
 };
+use soniquebay_store::postgres::PostgresStore;
 use soniquebay_store::sqlite::SqliteStore;
+use soniquebay_testkit::postgres::PostgresServer;
+
+/// Asks the same of every store: one test a store for each of these functions.
+macro_rules! on_each_store {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name(crate::Fixture::sqlite().await).await; })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name(crate::Fixture::postgres().await).await; })*
+        }
+    };
+}
+pub(crate) use on_each_store;
 
 /// A clock that stands until it is moved.
 #[derive(Default)]
@@ -41,10 +58,14 @@ impl Clock for StandingClock {
     }
 }
 
+/// An empty store of any kind, with one wanted space.
 pub(crate) struct Fixture {
-    pub(crate) store: SqliteStore,
+    pub(crate) store: Arc<dyn Database>,
+    /// The same, as a recommender's own.
+    pub(crate) mirror: Arc<dyn Database>,
     pub(crate) clock: Arc<StandingClock>,
-    pub(crate) folder: tempfile::TempDir,
+    /// What the store lies in.
+    _kept: Box<dyn Any + Send + Sync>,
 }
 
 pub(crate) fn space() -> Space {
@@ -52,12 +73,28 @@ pub(crate) fn space() -> Space {
 }
 
 impl Fixture {
-    pub(crate) async fn new() -> Self {
+    pub(crate) async fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(StandingClock::default());
         let store = SqliteStore::open(&folder.path().join("library.db"), clock.clone()).await.unwrap();
+        Self::over(Arc::new(store.clone()), Arc::new(store.mirror()), clock, Box::new(folder)).await
+    }
+
+    pub(crate) async fn postgres() -> Self {
+        let clock = Arc::new(StandingClock::default());
+        let url = PostgresServer::shared().new_database();
+        let store = PostgresStore::connect(&url, clock.clone()).await.unwrap();
+        Self::over(Arc::new(store.clone()), Arc::new(store.mirror()), clock, Box::new(())).await
+    }
+
+    async fn over(
+        store: Arc<dyn Database>,
+        mirror: Arc<dyn Database>,
+        clock: Arc<StandingClock>,
+        kept: Box<dyn Any + Send + Sync>,
+    ) -> Self {
         store.want_spaces(vec![space()]).await.unwrap();
-        Self { store, clock, folder }
+        Self { store, mirror, clock, _kept: kept }
     }
 
     pub(crate) async fn write(&self, write: TrackWrite) -> Applied {

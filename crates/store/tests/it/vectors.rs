@@ -1,12 +1,21 @@
 use std::sync::Arc;
 
-use soniquebay_domain::{
-    Catalog, Change, Database, Filter, JobQueue, Reconcile, Space, StoreError, TrackFields, TrackId, TrackPatch,
-    TrackState, Tracks, VectorIndex, VectorStore, VectorWrite, Vectors,
-};
-use soniquebay_search::MemoryIndex;
+use soniquebay_domain::{Change, Filter, Space, StoreError, TrackFields, TrackId, TrackPatch, TrackState, VectorWrite};
+use soniquebay_search::{MemoryIndex, contract};
 
-use crate::{Fixture, change, space, vector};
+use crate::{Fixture, change, on_each_store, space, vector};
+
+on_each_store!(
+    the_memory_index_keeps_the_contract,
+    a_vector_needs_its_track_and_all_are_stored_or_none,
+    vectors_are_answered_as_they_were_stored,
+    spaces_are_bounded_and_their_names_do_not_collide,
+    filter_data_follows_the_track_without_a_new_vector,
+    the_change_log_tells_of_removals_and_stays_small,
+    the_serving_table_follows_the_wanted_space,
+    a_space_is_dropped_on_command_and_not_while_it_is_wanted,
+    a_mirror_keeps_what_it_is_told_and_refuses_what_is_older,
+);
 
 fn write(id: TrackId, values: [f32; 4]) -> VectorWrite {
     VectorWrite::new(id, space(), vector(values), None)
@@ -14,21 +23,24 @@ fn write(id: TrackId, values: [f32; 4]) -> VectorWrite {
 
 #[tokio::test]
 async fn the_sqlite_vec_index_keeps_the_contract() {
-    let fixture = Fixture::new().await;
-    let index = fixture.store.vec0_index();
-    soniquebay_search::contract::vector_index(&index, &fixture.store, &fixture.store).await;
+    let fixture = Fixture::sqlite().await;
+    let index = fixture.store.stored_index();
+    contract::vector_index(&*index, &*fixture.store, &*fixture.store).await;
 }
 
-#[tokio::test]
-async fn the_memory_index_keeps_the_contract() {
-    let fixture = Fixture::new().await;
-    let index = MemoryIndex::new(Arc::new(fixture.store.clone()));
-    soniquebay_search::contract::vector_index(&index, &fixture.store, &fixture.store).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pgvector_index_keeps_the_contract_while_it_scans() {
+    let fixture = Fixture::postgres().await;
+    let index = fixture.store.stored_index();
+    contract::vector_index(&*index, &*fixture.store, &*fixture.store).await;
 }
 
-#[tokio::test]
-async fn a_vector_needs_its_track_and_all_are_stored_or_none() {
-    let fixture = Fixture::new().await;
+async fn the_memory_index_keeps_the_contract(fixture: Fixture) {
+    let index = MemoryIndex::new(fixture.store.clone());
+    contract::vector_index(&index, &*fixture.store, &*fixture.store).await;
+}
+
+async fn a_vector_needs_its_track_and_all_are_stored_or_none(fixture: Fixture) {
     let id = fixture.create("A").await;
     let absent = TrackId::new(99).unwrap();
     let refused = fixture.store.put(vec![write(id, [1.0, 0.0, 0.0, 0.0]), write(absent, [1.0; 4])]).await;
@@ -36,9 +48,7 @@ async fn a_vector_needs_its_track_and_all_are_stored_or_none() {
     assert!(fixture.store.vectors(&space(), vec![id]).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn vectors_are_answered_as_they_were_stored() {
-    let fixture = Fixture::new().await;
+async fn vectors_are_answered_as_they_were_stored(fixture: Fixture) {
     let id = fixture.create("A").await;
     let external = Space::external(4).unwrap();
     let values = vector([3.0, -4.0, 0.5, 1e-20]);
@@ -51,9 +61,7 @@ async fn vectors_are_answered_as_they_were_stored() {
     assert!(!fixture.store.remove_vector(&external, id).await.unwrap());
 }
 
-#[tokio::test]
-async fn spaces_are_bounded_and_their_names_do_not_collide() {
-    let fixture = Fixture::new().await;
+async fn spaces_are_bounded_and_their_names_do_not_collide(fixture: Fixture) {
     let id = fixture.create("A").await;
     let put = async |name: &str| {
         let space = Space::parse(name).unwrap();
@@ -61,7 +69,7 @@ async fn spaces_are_bounded_and_their_names_do_not_collide() {
     };
     for name in ["a.b/4", "a-b/4", "Q/4", "q/4", "x/4", "x/4/chunks", "x/4/rowids", "x/4/1"] {
         put(name).await.unwrap_or_else(|error| panic!("{name}: {error}"));
-        let (index, searched) = (fixture.store.vec0_index(), Space::parse(name).unwrap());
+        let (index, searched) = (fixture.store.stored_index(), Space::parse(name).unwrap());
         let found = index.search(&searched, &vector([1.0; 4]), 1, &Filter::default()).await.unwrap();
         assert_eq!(found.len(), 1, "{name}");
     }
@@ -73,9 +81,7 @@ async fn spaces_are_bounded_and_their_names_do_not_collide() {
     put("n1/4").await.unwrap();
 }
 
-#[tokio::test]
-async fn filter_data_follows_the_track_without_a_new_vector() {
-    let fixture = Fixture::new().await;
+async fn filter_data_follows_the_track_without_a_new_vector(fixture: Fixture) {
     let id = fixture.create("A").await;
     fixture.store.put(vec![write(id, [1.0, 0.0, 0.0, 0.0])]).await.unwrap();
     let seen = fixture.store.changes(&space(), 0, 10).await.unwrap().last().unwrap().sequence;
@@ -89,9 +95,7 @@ async fn filter_data_follows_the_track_without_a_new_vector() {
     assert_eq!((stored.metadata_hash, stored.content_hash), (track.metadata_hash, track.content_hash));
 }
 
-#[tokio::test]
-async fn the_change_log_tells_of_removals_and_stays_small() {
-    let fixture = Fixture::new().await;
+async fn the_change_log_tells_of_removals_and_stays_small(fixture: Fixture) {
     let id = fixture.create("A").await;
     for _ in 0..20 {
         fixture.store.put(vec![write(id, [1.0, 0.0, 0.0, 0.0])]).await.unwrap();
@@ -103,9 +107,7 @@ async fn the_change_log_tells_of_removals_and_stays_small() {
     assert!(changes[0].now.is_none());
 }
 
-#[tokio::test]
-async fn the_serving_table_follows_the_wanted_space() {
-    let fixture = Fixture::new().await;
+async fn the_serving_table_follows_the_wanted_space(fixture: Fixture) {
     let id = fixture.create("A").await;
     let other = Space::parse("test/4/b-1").unwrap();
     fixture.store.put(vec![write(id, [1.0, 0.0, 0.0, 0.0])]).await.unwrap();
@@ -113,7 +115,7 @@ async fn the_serving_table_follows_the_wanted_space() {
     for wanted in [&other, &space(), &other] {
         fixture.store.want_spaces(vec![wanted.clone()]).await.unwrap();
         for (searched, values) in [(&other, [0.0, 1.0, 0.0, 0.0]), (&space(), [1.0, 0.0, 0.0, 0.0])] {
-            let index = fixture.store.vec0_index();
+            let index = fixture.store.stored_index();
             let hits = index.search(searched, &vector(values), 5, &Filter::default()).await.unwrap();
             assert_eq!((hits.len(), hits[0].score > 0.999), (1, true), "{searched} while {wanted} is wanted");
         }
@@ -122,9 +124,7 @@ async fn the_serving_table_follows_the_wanted_space() {
     assert!(coverage.iter().all(|c| c.ready == 1 && c.wanted == (c.space == other)), "{coverage:?}");
 }
 
-#[tokio::test]
-async fn a_space_is_dropped_on_command_and_not_while_it_is_wanted() {
-    let fixture = Fixture::new().await;
+async fn a_space_is_dropped_on_command_and_not_while_it_is_wanted(fixture: Fixture) {
     let (kept, other) = (space(), Space::parse("test/4/b-1").unwrap());
     let id = fixture.create("A").await;
     for space in [&kept, &other] {
@@ -138,17 +138,15 @@ async fn a_space_is_dropped_on_command_and_not_while_it_is_wanted() {
     assert_eq!(fixture.store.spaces().await.unwrap().len(), 1);
     let changes = fixture.store.changes(&other, 0, 10).await.unwrap();
     assert!(changes.len() == 1 && changes[0].now.is_none(), "indexes hear of it");
-    let index = fixture.store.vec0_index();
+    let index = fixture.store.stored_index();
     assert!(index.search(&other, &vector([1.0, 0.0, 0.0, 0.0]), 5, &Filter::default()).await.unwrap().is_empty());
     // It may come back.
     fixture.store.want_spaces(vec![kept.clone(), other.clone()]).await.unwrap();
     assert_eq!(fixture.store.reconcile().await.unwrap(), 1);
 }
 
-#[tokio::test]
-async fn a_mirror_keeps_what_it_is_told_and_refuses_what_is_older() {
-    let fixture = Fixture::new().await;
-    let mirror = fixture.store.clone().mirror();
+async fn a_mirror_keeps_what_it_is_told_and_refuses_what_is_older(fixture: Fixture) {
+    let mirror = &fixture.mirror;
     let id = TrackId::new(7).unwrap();
     let told = |title: &str| TrackFields { title: Some(title.into()), year: Some(1999), ..TrackFields::default() };
     let write = |version, title: &str| VectorWrite {

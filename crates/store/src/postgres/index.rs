@@ -1,0 +1,227 @@
+//! Nearest neighbours inside PostgreSQL: an exact scan where few vectors are to be compared, else HNSW.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use deadpool_postgres::{GenericClient, Transaction};
+use soniquebay_domain::{Filter, Hit, Space, StoreError, TrackId, Vector, VectorIndex, dot};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use super::connection::{first, transaction};
+use super::error::SqlError;
+use super::predicate::Predicate;
+use super::row::{self, Numbers};
+use super::{PostgresStore, hnsw};
+
+/// Vectors that are compared one by one rather than looked for in a graph: it takes some ten milliseconds.
+const FEW: usize = 10_000;
+
+/// More neighbours than were asked for are fetched: half precision may have put equals in a wrong order.
+const SPARE: usize = 16;
+
+/// Bounds of the list of candidates that HNSW keeps; 1,000 is the most that pgvector allows.
+const CANDIDATES: (usize, usize) = (128, 1000);
+
+/// Vectors that a search may look at until enough of them pass its filter.
+const MAX_SCAN_TUPLES: i32 = 40_000;
+
+/// Searches the database itself. Scores are exact, filters too; which neighbours HNSW finds is approximate.
+///
+/// A space of few vectors is scanned. One that has grown beyond gets an HNSW index in the background, and is scanned until
+/// that is built.
+#[derive(Clone)]
+pub struct PgVectorIndex {
+    store: PostgresStore,
+    few: usize,
+    building: Arc<Mutex<HashSet<Space>>>,
+}
+
+impl PgVectorIndex {
+    pub(super) fn new(store: PostgresStore) -> Self {
+        Self { store, few: FEW, building: Arc::default() }
+    }
+
+    /// The same, where up to `few` vectors are compared one by one.
+    #[must_use]
+    pub fn scanning(self, few: usize) -> Self {
+        Self { few, ..self }
+    }
+
+    /// Builds a space's HNSW index and waits until it is there; whether it is. A million vectors take hours.
+    ///
+    /// # Errors
+    /// Where the server cannot be used or is short of disk.
+    pub async fn build(&self, space: &Space) -> Result<bool, StoreError> {
+        if !hnsw::is_possible(space) {
+            return Ok(false);
+        }
+        Ok(hnsw::build(&self.store.server, space).await? == hnsw::Standing::Ready)
+    }
+
+    /// Builds it while searches go on.
+    fn build_aside(&self, space: &Space) {
+        let mut building = self.building.lock().unwrap_or_else(PoisonError::into_inner);
+        if !hnsw::is_possible(space) || !building.insert(space.clone()) {
+            return;
+        }
+        let (index, space) = (self.clone(), space.clone());
+        tokio::spawn(async move {
+            if let Err(error) = index.build(&space).await {
+                tracing::warn!(%space, %error, "The HNSW index was not built; searches compare all vectors");
+            }
+            index.building.lock().unwrap_or_else(PoisonError::into_inner).remove(&space);
+        });
+    }
+}
+
+#[async_trait]
+impl VectorIndex for PgVectorIndex {
+    async fn search(&self, space: &Space, query: &Vector, k: usize, filter: &Filter) -> Result<Vec<Hit>, StoreError> {
+        if query.as_slice().len() != space.dims() || k == 0 {
+            return Ok(Vec::new());
+        }
+        let search = Search { space, query: query.to_unit(), k, filter, few: self.few };
+        let (hits, grown) = transaction!(self.store.server, |tx| search.run(tx))?;
+        if grown {
+            self.build_aside(space);
+        }
+        Ok(hits)
+    }
+}
+
+struct Search<'a> {
+    space: &'a Space,
+    query: Vec<f32>,
+    k: usize,
+    filter: &'a Filter,
+    few: usize,
+}
+
+struct Candidate {
+    hit: Hit,
+    artist: String,
+}
+
+impl Search<'_> {
+    /// The hits, and whether the space needs an index that it lacks.
+    async fn run(&self, tx: &Transaction<'_>) -> Result<(Vec<Hit>, bool), SqlError> {
+        let Some(standing) = self.standing(tx).await? else { return Ok((Vec::new(), false)) };
+        if self.passes_few(tx).await? {
+            return Ok((self.exact(tx).await?, false));
+        }
+        if standing == hnsw::Standing::Missing {
+            return Ok((self.exact(tx).await?, true));
+        }
+        let hits = self.pick(self.approximate(tx).await?);
+        // The graph was left before enough passed: only a scan knows whether there are more.
+        Ok((if hits.len() < self.k { self.exact(tx).await? } else { hits }, false))
+    }
+
+    /// Where the space's index stands; `None` for an unknown space.
+    async fn standing(&self, tx: &Transaction<'_>) -> Result<Option<hnsw::Standing>, SqlError> {
+        let sql = "SELECT coalesce(indisvalid, FALSE) FROM spaces LEFT JOIN pg_index \
+             ON indexrelid = to_regclass('track_vectors_hnsw_' || number) WHERE name = $1";
+        let found = first(tx, sql, &[&self.space.to_string()]).await?;
+        let valid: Option<bool> = found.map(|row| row.try_get(0)).transpose()?;
+        Ok(valid.map(|valid| if valid { hnsw::Standing::Ready } else { hnsw::Standing::Missing }))
+    }
+
+    /// Whether so few pass that they are compared one by one.
+    async fn passes_few(&self, tx: &Transaction<'_>) -> Result<bool, SqlError> {
+        let predicate = Predicate::new(self.filter, 0);
+        let sql = format!(
+            "SELECT count(*) FROM (SELECT 1 FROM track_vectors JOIN tracks ON tracks.id = track_id \
+             WHERE space = '{}' AND {} LIMIT {}) AS passing",
+            self.space,
+            predicate.sql(),
+            self.few + 1
+        );
+        let passing: i64 =
+            self.ask(tx, &sql, &predicate.values(&[])).await?.first().map_or(Ok(0), |row| row.try_get(0))?;
+        Ok(passing <= self.few as i64)
+    }
+
+    /// The nearest of all that pass, ranked by the database: ties by id, at most so many of an artist.
+    async fn exact(&self, tx: &Transaction<'_>) -> Result<Vec<Hit>, SqlError> {
+        let (query, limit) = (Numbers(self.query.clone()), (self.k + SPARE) as i64);
+        let most = self.filter.max_per_artist.map_or(i64::MAX, |most| most as i64);
+        let predicate = Predicate::new(self.filter, 3);
+        let place = match self.filter.max_per_artist {
+            Some(_) => {
+                "row_number() OVER (PARTITION BY nullif(artist_folded, ''), CASE artist_folded WHEN '' THEN id END \
+                 ORDER BY distance, id)"
+            }
+            None => "1::bigint",
+        };
+        let sql = format!(
+            "WITH passing AS (SELECT tracks.id, artist_folded, l2_normalize(vector) <#> $1::vector AS distance \
+                 FROM track_vectors JOIN tracks ON tracks.id = track_id WHERE space = '{0}' AND {1}), \
+             placed AS (SELECT id, artist_folded, distance, {place} AS place FROM passing), \
+             nearest AS (SELECT id, artist_folded FROM placed WHERE place <= $3 ORDER BY distance, id LIMIT $2) \
+             SELECT nearest.id, artist_folded, vector FROM nearest \
+             JOIN track_vectors ON track_id = nearest.id AND space = '{0}'",
+            self.space,
+            predicate.sql()
+        );
+        let found = self.ask(tx, &sql, &predicate.values(&[&query, &limit, &most])).await?;
+        Ok(self.pick(self.ranked(&found)?))
+    }
+
+    /// The nearest that HNSW finds among those that pass.
+    async fn approximate(&self, tx: &Transaction<'_>) -> Result<Vec<Candidate>, SqlError> {
+        // Some are passed over where an artist may come so often only.
+        let ask = if self.filter.max_per_artist.is_some() { self.k * 4 } else { self.k } + SPARE;
+        let candidates = (2 * ask).clamp(CANDIDATES.0, CANDIDATES.1);
+        // An error, not a warning, where a setting is unknown or out of bounds: pgvector's library is loaded, see `Server`.
+        // How to search is decided here; a planner that would rather sort all rows is not asked.
+        tx.batch_execute(&format!(
+            "SELECT set_config('hnsw.ef_search', '{candidates}', TRUE), set_config('hnsw.iterative_scan', 'strict_order', \
+             TRUE), set_config('hnsw.max_scan_tuples', '{MAX_SCAN_TUPLES}', TRUE), set_config('enable_sort', 'off', TRUE), \
+             set_config('enable_seqscan', 'off', TRUE), set_config('jit', 'off', TRUE)"
+        ))
+        .await?;
+        let (query, limit) = (Numbers(self.query.clone()), ask as i64);
+        let predicate = Predicate::new(self.filter, 2);
+        let sql = format!(
+            "SELECT tracks.id, artist_folded, vector FROM track_vectors JOIN tracks ON tracks.id = track_id \
+             WHERE space = '{}' AND {} ORDER BY {} <#> $1::vector::halfvec({}) LIMIT $2",
+            self.space,
+            predicate.sql(),
+            hnsw::expression(self.space),
+            self.space.dims()
+        );
+        let found = self.ask(tx, &sql, &predicate.values(&[&query, &limit])).await?;
+        self.ranked(&found)
+    }
+
+    /// Asks without preparing for later: the plan depends on the values, and there are as many statements as filters.
+    async fn ask(&self, tx: &Transaction<'_>, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, SqlError> {
+        let statement = tx.prepare(sql).await?;
+        Ok(tx.query(&statement, values).await?)
+    }
+
+    /// Best first, by scores from the stored numbers: exact, and the same as every other index gives.
+    fn ranked(&self, rows: &[Row]) -> Result<Vec<Candidate>, SqlError> {
+        let candidate = |row: &Row| {
+            let track_id: TrackId = row::track_id(row.try_get(0)?)?;
+            let score = dot(&self.query, &row::vector(row)?.to_unit());
+            Ok::<_, SqlError>(Candidate { hit: Hit { track_id, score }, artist: row.try_get(1)? })
+        };
+        let mut ranked = rows.iter().map(candidate).collect::<Result<Vec<_>, _>>()?;
+        ranked.sort_by(|a, b| b.hit.score.total_cmp(&a.hit.score).then(a.hit.track_id.cmp(&b.hit.track_id)));
+        Ok(ranked)
+    }
+
+    fn pick(&self, ranked: Vec<Candidate>) -> Vec<Hit> {
+        let most = self.filter.max_per_artist.unwrap_or(usize::MAX);
+        let mut taken = HashMap::<String, usize>::new();
+        let fits = |candidate: &Candidate| {
+            let count = taken.entry(candidate.artist.clone()).or_default();
+            *count += 1;
+            candidate.artist.is_empty() || *count <= most
+        };
+        ranked.into_iter().filter(fits).map(|candidate| candidate.hit).take(self.k).collect()
+    }
+}

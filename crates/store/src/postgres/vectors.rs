@@ -1,0 +1,184 @@
+use async_trait::async_trait;
+use deadpool_postgres::Transaction;
+use futures_util::future::try_join_all;
+use soniquebay_domain::{
+    ContentHash, Fingerprint, Space, SpaceCoverage, StoreError, StoredVector, Timestamp, TrackId, TrackState,
+    VectorChange, VectorStore, VectorWrite, Vectors,
+};
+use tokio_postgres::Row;
+
+use super::connection::{execute, read, rows, transaction};
+use super::error::SqlError;
+use super::row::{self, Numbers, get, numbers_of};
+use super::{PostgresStore, catalog, changes, spaces};
+use crate::Duty;
+
+#[async_trait]
+impl Vectors for PostgresStore {
+    async fn put(&self, writes: Vec<VectorWrite>) -> Result<(), StoreError> {
+        let (now, duty) = (self.clock.now(), self.duty);
+        transaction!(self.server, |tx| async {
+            if duty == Duty::Mirror {
+                catalog::lock(tx).await?;
+            }
+            let mut known = Vec::new();
+            for write in &writes {
+                if !known.contains(&&write.space) {
+                    spaces::ensure(tx, &write.space).await?;
+                    known.push(&write.space);
+                }
+                if let (Duty::Mirror, Some(told)) = (duty, &write.told) {
+                    catalog::mirror(tx, write.track_id, write.version, told, now).await?;
+                }
+            }
+            match put(tx, &writes.iter().collect::<Vec<_>>(), now).await? {
+                Some(missing) => Err(StoreError::NoTrack(missing).into()),
+                None => Ok(()),
+            }
+        })
+    }
+
+    async fn vectors(&self, space: &Space, ids: Vec<TrackId>) -> Result<Vec<StoredVector>, StoreError> {
+        let ids = numbers_of(&ids);
+        read!(self.server, |client| async {
+            let sql = "SELECT * FROM track_vectors WHERE space = $1 AND track_id = ANY($2)";
+            let found = rows(client, sql, &[&space.to_string(), &ids]).await?;
+            found.iter().map(|row| stored(row, space)).collect()
+        })
+    }
+
+    async fn vector_fingerprints(
+        &self,
+        space: &Space,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Fingerprint>, StoreError> {
+        read!(self.server, |client| async {
+            let sql = "SELECT track_id, content_hash, metadata_hash FROM track_vectors \
+                     WHERE space = $1 AND track_id > $2 ORDER BY track_id LIMIT $3";
+            let found = rows(client, sql, &[&space.to_string(), &after, &(limit as i64)]).await?;
+            found.iter().map(|row| row::fingerprint(row, "track_vectors")).collect()
+        })
+    }
+
+    async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError> {
+        read!(self.server, |client| async {
+            let mut coverage = Vec::new();
+            for (space, wanted) in spaces::all(client).await? {
+                let sql = "SELECT count(*) FILTER (WHERE v.content_hash = t.content_hash), \
+                            count(*) FILTER (WHERE v.content_hash <> t.content_hash) \
+                         FROM track_vectors v JOIN tracks t ON t.id = v.track_id WHERE v.space = $1";
+                let row = client.query_one(sql, &[&space.to_string()]).await?;
+                let (ready, stale): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+                let (ready, stale) = (ready.unsigned_abs(), stale.unsigned_abs());
+                coverage.push(SpaceCoverage { space, wanted, ready, stale });
+            }
+            Ok(coverage)
+        })
+    }
+
+    async fn forget(&self, ids: Vec<TrackId>) -> Result<usize, StoreError> {
+        transaction!(self.server, |tx| catalog::remove(tx, &ids))
+    }
+}
+
+#[async_trait]
+impl VectorStore for PostgresStore {
+    async fn vector_page(
+        &self,
+        space: &Space,
+        after: i64,
+        skip: usize,
+        limit: usize,
+    ) -> Result<Vec<StoredVector>, StoreError> {
+        read!(self.server, |client| async {
+            let sql =
+                "SELECT * FROM track_vectors WHERE space = $1 AND track_id > $2 ORDER BY track_id LIMIT $3 OFFSET $4";
+            let found = rows(client, sql, &[&space.to_string(), &after, &(limit as i64), &(skip as i64)]).await?;
+            found.iter().map(|row| stored(row, space)).collect()
+        })
+    }
+
+    async fn remove_vector(&self, space: &Space, id: TrackId) -> Result<bool, StoreError> {
+        transaction!(self.server, |tx| async {
+            let sql = "DELETE FROM track_vectors WHERE space = $1 AND track_id = $2";
+            Ok(execute(tx, sql, &[&space.to_string(), &id.get()]).await? > 0)
+        })
+    }
+
+    async fn drop_space(&self, space: &Space) -> Result<u64, StoreError> {
+        transaction!(self.server, |tx| spaces::forget(tx, space))
+    }
+
+    async fn states(&self, space: &Space, ids: Vec<TrackId>) -> Result<Vec<(TrackId, TrackState)>, StoreError> {
+        let ids = numbers_of(&ids);
+        read!(self.server, |client| async {
+            let sql = "SELECT t.id, v.content_hash = t.content_hash, \
+                        (SELECT state || ':' || coalesce(reason, '') FROM jobs \
+                         WHERE track_id = t.id AND space = $1 ORDER BY state = 'discarded', id DESC LIMIT 1) \
+                     FROM tracks t LEFT JOIN track_vectors v ON v.track_id = t.id AND v.space = $1 \
+                     WHERE t.id = ANY($2) ORDER BY t.id";
+            rows(client, sql, &[&space.to_string(), &ids]).await?.iter().map(state).collect()
+        })
+    }
+
+    async fn changes(&self, space: &Space, sequence: i64, limit: usize) -> Result<Vec<VectorChange>, StoreError> {
+        read!(self.server, |client| changes::after(client, space, sequence, limit))
+    }
+}
+
+/// Stores vectors of tracks that are there; the first one that is not. What is copied of a track cannot change until the
+/// end of the transaction.
+pub(super) async fn put(
+    tx: &Transaction<'_>,
+    writes: &[&VectorWrite],
+    now: Timestamp,
+) -> Result<Option<TrackId>, SqlError> {
+    if writes.is_empty() {
+        return Ok(None);
+    }
+    let sql = "INSERT INTO track_vectors (track_id, space, vector, content_hash, metadata_hash, metadata, updated_at) \
+         SELECT id, $2, $3, coalesce($4, content_hash), metadata_hash, filter_metadata(tracks), $5 \
+         FROM tracks WHERE id = $1 FOR SHARE \
+         ON CONFLICT (space, track_id) DO UPDATE SET vector = excluded.vector, content_hash = excluded.content_hash, \
+             metadata_hash = excluded.metadata_hash, metadata = excluded.metadata, updated_at = excluded.updated_at";
+    let statement = tx.prepare_cached(sql).await?;
+    // One order for all: two that write the same tracks do not wait for each other in a circle.
+    let mut places: Vec<usize> = (0..writes.len()).collect();
+    places.sort_by_key(|place| writes[*place].track_id);
+    let statement = &statement;
+    // Sent one behind the other, answered together.
+    let stored = try_join_all(places.iter().map(|place| async move {
+        let write = writes[*place];
+        let (space, vector) = (write.space.to_string(), Numbers(write.vector.as_slice().to_vec()));
+        let hash = write.content_hash.as_ref().map(ContentHash::as_str);
+        tx.execute(statement, &[&write.track_id.get(), &space, &vector, &hash, &now.0]).await
+    }))
+    .await?;
+    let missing = places.iter().zip(stored).filter(|(_, stored)| *stored == 0).map(|(place, _)| *place).min();
+    Ok(missing.map(|place| writes[place].track_id))
+}
+
+fn stored(row: &Row, space: &Space) -> Result<StoredVector, SqlError> {
+    let print = row::fingerprint(row, "track_vectors")?;
+    Ok(StoredVector {
+        track_id: print.track_id,
+        space: space.clone(),
+        vector: row::vector(row)?,
+        content_hash: print.content_hash,
+        metadata_hash: print.metadata_hash,
+        updated_at: Timestamp(get(row, "updated_at")?),
+    })
+}
+
+fn state(row: &Row) -> Result<(TrackId, TrackState), SqlError> {
+    let (current, job): (Option<bool>, Option<String>) = (row.try_get(1)?, row.try_get(2)?);
+    let failed = job.as_deref().and_then(|job| job.strip_prefix("discarded:"));
+    let state = match (current, failed) {
+        (Some(true), _) => TrackState::Ready,
+        (_, Some(reason)) => TrackState::Failed { reason: reason.to_owned() },
+        (Some(false), None) => TrackState::Stale,
+        (None, None) => TrackState::Pending,
+    };
+    Ok((row::track_id(row.try_get(0)?)?, state))
+}
