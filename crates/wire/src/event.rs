@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use soniquebay_domain::{Happening, Priority, Progress, Timestamp, TrackEvent, TrackFields};
+use soniquebay_domain::{Change, Happening, Priority, Progress, Timestamp, TrackEvent, TrackFields};
 use utoipa::ToSchema;
 
 use crate::{parse_track, write_fields};
@@ -68,29 +68,28 @@ pub fn read_track_event(message: &str) -> Result<TrackEvent, EventError> {
         Some(_) => Map::new(),
         None => members,
     };
-    let told = (happening != Happening::Deleted && !told.is_empty()).then(|| Box::new(read_fields(told)));
+    let told = if happening == Happening::Deleted { None } else { read_fields(told).map(Box::new) };
     Ok(TrackEvent { happening, track_id, priority: priority.unwrap_or(Priority::Normal), told })
 }
 
-/// What a message says of a track, as far as it can be read.
-pub fn read_fields(mut metadata: Map<String, Value>) -> TrackFields {
+/// What a message says of a track, as far as it can be read; nothing where it says nothing. A message need not name the
+/// track, so that even the title may be unknown.
+pub fn read_fields(mut metadata: Map<String, Value>) -> Option<TrackFields> {
+    metadata.retain(|name, _| name != "id" && name != "track_id");
     // One field that is wrong must not cost the others: it is taken out, and the rest read again.
-    for _ in 0..=metadata.len() {
-        match parse_track(metadata.clone()) {
-            Ok(record) => {
-                let nameless = TrackFields { title: Some("(untitled)".into()), ..TrackFields::default() };
-                return record.patch.apply(&nameless).unwrap_or(nameless);
-            }
-            Err(errors) => {
-                let before = metadata.len();
-                errors.iter().for_each(|error| drop(metadata.remove(error.field.as_str())));
-                if metadata.len() == before {
-                    break;
-                }
-            }
-        }
+    let record = parse_track(metadata.clone()).or_else(|errors| {
+        metadata.retain(|name, _| errors.iter().all(|error| error.field != *name));
+        parse_track(metadata)
+    });
+    let mut patch = record.ok()?.patch;
+    let has_title = matches!(patch.title, Change::Set(_));
+    if !has_title {
+        // A catalogue's track has one.
+        patch.title = Change::Set("-".into());
     }
-    TrackFields { title: Some("(untitled)".into()), ..TrackFields::default() }
+    let mut told = patch.apply(&TrackFields::default()).ok()?;
+    told.title = told.title.filter(|_| has_title);
+    (told != TrackFields::default()).then_some(told)
 }
 
 /// How far a long operation is.
@@ -185,7 +184,7 @@ mod tests {
             "isrc": "USRC17607839", "mood_sad": 0.5,
         });
         let serde_json::Value::Object(members) = all else { unreachable!() };
-        let fields = read_fields(members);
+        let fields = read_fields(members).unwrap();
         let event = soniquebay_domain::TrackEvent {
             happening: Happening::Updated,
             track_id: soniquebay_domain::TrackId::new(5).unwrap(),
@@ -198,7 +197,7 @@ mod tests {
         assert_eq!(ContentHash::of(&told), ContentHash::of(&fields));
         assert_eq!(MetadataHash::of(&told), MetadataHash::of(&fields));
         let bare = TrackFields { title: Some("only a title".into()), ..TrackFields::default() };
-        assert_eq!(read_fields(crate::write_fields(&bare)), bare);
+        assert_eq!(read_fields(crate::write_fields(&bare)), Some(bare));
     }
 
     #[test]
@@ -208,7 +207,7 @@ mod tests {
         let told = read_track_event(event).unwrap().told.unwrap();
         assert_eq!((told.title.as_deref(), told.genre.as_deref(), told.features.bpm), (Some("T"), Some("Rock"), None));
         let nameless = read_track_event(r#"{"type":"track_created","track_id":1,"metadata":{"title":5}}"#).unwrap();
-        assert_eq!(nameless.told.unwrap().title.as_deref(), Some("(untitled)"));
+        assert_eq!(nameless.told, None, "nothing is said of it");
     }
 
     #[test]

@@ -2,10 +2,9 @@
 
 use serde_json::{Map, Value, json};
 use soniquebay_domain::{
-    Attempts, Change, ContentHash, Job, JobId, JobKind, MetadataHash, NewJob, Space, Timestamp, Track, TrackFields,
-    TrackId,
+    Attempts, ContentHash, Job, JobId, JobKind, MetadataHash, NewJob, Space, Timestamp, TrackFields,
 };
-use soniquebay_wire::{TrackView, parse_track};
+use soniquebay_wire::{read_fields, write_fields};
 
 use super::failure::Failure;
 use super::keys::job_subject;
@@ -50,48 +49,8 @@ pub(super) fn read(message: &Message, default: &Space, attempts: u32) -> Result<
         track_id,
         space,
         attempts: Attempts { made: message.retries, allowed: attempts },
-        told: argument(1).and_then(Value::as_object).and_then(told).map(Box::new),
+        told: argument(1).and_then(Value::as_object).and_then(|metadata| read_fields(metadata.clone())).map(Box::new),
     })
-}
-
-/// What a message's metadata says of the track. Fields that are wrong are left out: they are only a hint.
-fn told(metadata: &Map<String, Value>) -> Option<TrackFields> {
-    let mut fields = metadata.clone();
-    fields.retain(|name, _| name != "id" && name != "track_id");
-    let record = parse_track(fields.clone()).or_else(|errors| {
-        tracing::debug!(?errors, "metadata of a message is left out");
-        fields.retain(|name, _| errors.iter().all(|error| error.field != *name));
-        parse_track(fields)
-    });
-    let mut patch = record.ok()?.patch;
-    let has_title = matches!(patch.title, Change::Set(_));
-    if !has_title {
-        // A catalogue asks for one; a message need not.
-        patch.title = Change::Set("-".into());
-    }
-    let mut told = patch.apply(&TrackFields::default()).ok()?;
-    told.title = told.title.filter(|_| has_title);
-    (told != TrackFields::default()).then_some(told)
-}
-
-/// What is said of a track, under the names that both systems know.
-pub(super) fn metadata(told: &TrackFields) -> Map<String, Value> {
-    let nobody = TrackId::new(1).map(|id| Track {
-        id,
-        version: 0,
-        content_hash: ContentHash::of(told),
-        metadata_hash: MetadataHash::of(told),
-        created_at: Timestamp::default(),
-        updated_at: Timestamp::default(),
-        fields: told.clone(),
-    });
-    let view = nobody.map(|track| json!(TrackView::from(&track)));
-    let Some(Value::Object(mut fields)) = view else { return Map::new() };
-    for name in ["id", "version", "content_hash", "metadata_hash", "created_at", "updated_at", "camelot"] {
-        fields.remove(name);
-    }
-    fields.retain(|_, value| *value != json!([]) && *value != json!({}));
-    fields
 }
 
 /// What tells whether a job says something new of its track.
@@ -104,7 +63,7 @@ pub(super) fn write(job: &NewJob, id: &str, queue: &str, default: &Space, eta: O
     let track = job.track_id.get();
     let (task, args) = match (job.kind, &job.told) {
         (JobKind::EmbedIfNeeded, _) => ("calculate_vector_if_needed", json!([track])),
-        (JobKind::EmbedTrack, Some(told)) => ("calculate_vector", json!([track, metadata(told)])),
+        (JobKind::EmbedTrack, Some(told)) => ("calculate_vector", json!([track, write_fields(told)])),
         (JobKind::EmbedTrack, None) => ("vectorization.calculate", json!([track])),
     };
     let mut headers = Map::from_iter([(SUBJECT.into(), job_subject(job.track_id, &job.space, job.kind).into())]);

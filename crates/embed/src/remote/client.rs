@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use soniquebay_http::{Bounds, Http, HttpErrorKind, Settings};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::ServerModel;
@@ -12,7 +13,6 @@ use super::breaker::{Breaker, BreakerState};
 use super::config::{Protocol, RemoteConfig};
 use super::counters::{RemoteCounters, Tally, count};
 use super::fault::{Fault, FaultKind, Remedy};
-use super::http::{Bounds, Http};
 use super::prepare::Preparation;
 use super::{ollama, openai};
 
@@ -51,7 +51,12 @@ pub(crate) struct State {
 impl Client {
     pub(crate) fn new(config: RemoteConfig) -> Self {
         Self {
-            http: Http::new(&config),
+            http: Http::new(Settings {
+                server: config.server.base().clone(),
+                api_key: config.api_key.clone(),
+                connect: config.patience.connect,
+                idle_connections: config.limits.in_flight + 1,
+            }),
             breaker: Breaker::new(config.patience.first_rest, config.patience.longest_rest),
             tally: Tally::default(),
             slots: Semaphore::new(config.limits.in_flight.min(Semaphore::MAX_PERMITS)),
@@ -121,8 +126,8 @@ impl Client {
             Protocol::OpenAi => (openai::EMBED, openai::request(&model.name, texts)),
         };
         let bounds = Bounds { within, bytes: BYTES_AROUND + texts.len() * model.dims * BYTES_A_NUMBER };
-        let answer = self.http.post(path, &body, bounds).await.inspect_err(|fault| {
-            if fault.kind == FaultKind::BadAnswer {
+        let answer = self.http.post(path, &body, bounds).await.inspect_err(|error| {
+            if error.kind == HttpErrorKind::BadAnswer {
                 count(&self.tally.rejected_answers);
             }
         })?;
@@ -206,7 +211,7 @@ impl Client {
         let bounds = Bounds { within: self.config.patience.look, bytes: BYTES_AROUND };
         let outcome = match self.http.get(path, bounds).await {
             Ok(answer) if answer.status.is_server_error() => Err(Fault::of_answer(&answer, &self.config.model.name)),
-            other => other,
+            other => other.map_err(Fault::from),
         };
         match outcome {
             Ok(_) => {

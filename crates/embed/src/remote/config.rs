@@ -1,9 +1,8 @@
 //! How a server is asked, and how patiently.
 
-use std::fmt;
 use std::time::Duration;
 
-use hyper::header::HeaderValue;
+use soniquebay_http::ApiKey;
 
 use super::address::ServerUrl;
 use super::model::RemoteModel;
@@ -149,45 +148,12 @@ impl Patience {
     }
 }
 
-/// A key that a server asks for. Never written to a log.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ApiKey(HeaderValue);
-
-impl ApiKey {
-    /// A key, if it can stand in a header.
-    ///
-    /// # Errors
-    /// Where it holds line breaks or other control characters, or nothing.
-    pub fn new(key: &str) -> Result<Self, RemoteConfigError> {
-        let key = key.trim();
-        let mut value = HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| RemoteConfigError::ApiKey)?;
-        if key.is_empty() {
-            return Err(RemoteConfigError::ApiKey);
-        }
-        value.set_sensitive(true);
-        Ok(Self(value))
-    }
-
-    pub(super) fn authorization(&self) -> HeaderValue {
-        self.0.clone()
-    }
-}
-
-impl fmt::Debug for ApiKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ApiKey(…)")
-    }
-}
-
 /// Why these settings mean nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RemoteConfigError {
     /// Not a model.
     #[error("the remote model cannot be used: {0}")]
     Model(String),
-    /// Not a key.
-    #[error("the API key of the embedding server is empty or holds characters that no key has")]
-    ApiKey,
     /// Limits that let nothing pass.
     #[error("texts, characters and requests in flight, and tries, are each at least 1")]
     Nothing,
@@ -202,14 +168,9 @@ mod tests {
 
     #[test]
     fn keys_are_never_shown() {
-        let key = ApiKey::new(" secret-1 ").unwrap();
-        assert_eq!(key.authorization().to_str().unwrap(), "Bearer secret-1");
         let mut config = RemoteConfig::new(Protocol::OpenAi, "host".parse().unwrap(), RemoteModel::new("own-model", 4));
-        config.api_key = Some(key);
+        config.api_key = Some(ApiKey::new("secret-1").unwrap());
         assert!(!format!("{config:?} {:?}", config.api_key).contains("secret"));
-        assert!(!format!("{:?}", config.api_key.unwrap().authorization()).contains("secret"));
-        assert_eq!(ApiKey::new("a\nb"), Err(RemoteConfigError::ApiKey));
-        assert_eq!(ApiKey::new(" "), Err(RemoteConfigError::ApiKey));
     }
 
     #[test]

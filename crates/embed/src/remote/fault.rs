@@ -5,10 +5,8 @@
 
 use std::time::Duration;
 
-use hyper::StatusCode;
 use serde_json::Value;
-
-use super::http::Answer;
+use soniquebay_http::{Answer, HttpError, HttpErrorKind, StatusCode};
 
 /// Kinds of faults, as they are counted and shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -99,6 +97,18 @@ impl Fault {
     }
 }
 
+impl From<HttpError> for Fault {
+    fn from(error: HttpError) -> Self {
+        let kind = match error.kind {
+            HttpErrorKind::Connection => FaultKind::Connection,
+            HttpErrorKind::Timeout => FaultKind::Timeout,
+            HttpErrorKind::BadAnswer => FaultKind::BadAnswer,
+            HttpErrorKind::BadRequest => FaultKind::WrongPath,
+        };
+        Self::new(kind, error.told)
+    }
+}
+
 /// The engine behind the server is gone or not there yet, whatever the status says.
 const ENGINE: [&str; 11] = [
     "eof",
@@ -163,14 +173,14 @@ fn said(answer: &Answer) -> String {
 
 #[cfg(test)]
 mod tests {
-    use hyper::StatusCode;
-    use hyper::body::Bytes;
+    use soniquebay_http::{Bytes, StatusCode};
 
     use super::{Answer, Fault, FaultKind, Remedy};
 
     fn fault(status: u16, json: bool, body: &str) -> Fault {
         let body = Bytes::copy_from_slice(body.as_bytes());
-        let answer = Answer { status: StatusCode::from_u16(status).unwrap(), json, retry_after: None, body };
+        let answer =
+            Answer { status: StatusCode::from_u16(status).unwrap(), json, retry_after: None, location: None, body };
         Fault::of_answer(&answer, "nomic-embed-text")
     }
 

@@ -23,7 +23,6 @@ mod config;
 mod counters;
 mod embedder;
 mod fault;
-mod http;
 mod matryoshka;
 mod model;
 mod ollama;
@@ -33,12 +32,13 @@ mod retry;
 
 pub use address::{ServerUrl, ServerUrlError};
 pub use breaker::BreakerState;
-pub use config::{ApiKey, Patience, Protocol, RemoteConfig, RemoteConfigError, RemoteLimits};
+pub use config::{Patience, Protocol, RemoteConfig, RemoteConfigError, RemoteLimits};
 pub use counters::RemoteCounters;
 pub use embedder::RemoteEmbedder;
 pub use fault::FaultKind;
 pub use matryoshka::matryoshka;
 pub use model::RemoteModel;
+pub use soniquebay_http::ApiKey;
 
 /// What a server said of a model. When `digest` changes, the vectors that were made before are another model's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use soniquebay_http::{Answer, Bounds, Bytes, Http};
 
 use super::ServerModel;
 use super::answer::Embeddings;
 use super::fault::{Fault, FaultKind};
-use super::http::{Answer, Bounds, Http};
 use super::model::RemoteModel;
 
 pub(crate) const EMBED: &str = "/api/embed";
@@ -115,7 +115,7 @@ pub(crate) async fn pull(
     }
 }
 
-fn successful(answer: Answer, model: &str) -> Result<hyper::body::Bytes, Fault> {
+fn successful(answer: Answer, model: &str) -> Result<Bytes, Fault> {
     if answer.status.is_success() { Ok(answer.body) } else { Err(Fault::of_answer(&answer, model)) }
 }
 

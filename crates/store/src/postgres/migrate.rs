@@ -85,7 +85,9 @@ async fn steps(client: &mut Client, address: &str) -> Result<(), SqlError> {
 
 /// The format of the database; `None` where it was never ours.
 async fn format(transaction: &Transaction<'_>) -> Result<Option<i64>, SqlError> {
-    let there = transaction.query_one("SELECT to_regclass(format('%I.soniquebay_format', current_schema())) IS NOT NULL", &[]).await?;
+    let there = transaction
+        .query_one("SELECT to_regclass(format('%I.soniquebay_format', current_schema())) IS NOT NULL", &[])
+        .await?;
     if !there.get::<_, bool>(0) {
         return Ok(None);
     }
@@ -94,7 +96,10 @@ async fn format(transaction: &Transaction<'_>) -> Result<Option<i64>, SqlError> 
 }
 
 async fn foreign(transaction: &Transaction<'_>) -> Result<bool, SqlError> {
-    Ok(transaction.query_one("SELECT to_regclass(format('%I.tracks', current_schema())) IS NOT NULL", &[]).await?.get(0))
+    Ok(transaction
+        .query_one("SELECT to_regclass(format('%I.tracks', current_schema())) IS NOT NULL", &[])
+        .await?
+        .get(0))
 }
 
 /// Makes the extension where it is missing, and checks its version.

@@ -1,3 +1,4 @@
+mod answer;
 mod parse;
 mod source;
 mod value;
@@ -6,6 +7,8 @@ mod view;
 use serde_json::Value;
 use soniquebay_domain::TrackId;
 
+pub(crate) use answer::moment;
+pub use answer::read_track;
 pub use parse::{TrackRecord, parse_track};
 pub use value::clean_text;
 pub use view::{StateView, TrackView, write_fields};

@@ -3,9 +3,10 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 use soniquebay_domain::{
-    ContentHash, Features, Identity, MetadataHash, Mode, PitchClass, Timestamp, Track, TrackFields, TrackId,
+    ContentHash, Features, Identity, MetadataHash, Mode, PitchClass, Space, Timestamp, Track, TrackFields, TrackId,
+    Vector, VectorWrite,
 };
-use soniquebay_wire::{FilterInput, TrackView, VectorInput, parse_track};
+use soniquebay_wire::{FilterInput, TrackView, VectorInput, VectorOutput, parse_track, read_track};
 
 const NAMES: [&str; 20] = [
     "id",
@@ -155,5 +156,34 @@ proptest! {
         prop_assert_eq!(record.id, Some(track.id));
         prop_assert_eq!(&record.patch.apply(&track.fields).unwrap(), &track.fields, "merged");
         prop_assert_eq!(&record.patch.apply(&TrackFields::default()).unwrap(), &track.fields, "replaced");
+        prop_assert_eq!(&read_track(serde_json::from_str(&text).unwrap()).unwrap(), &track, "copied");
+    }
+
+    #[test]
+    fn a_vector_arrives_as_it_was_sent(
+        fields in fields(),
+        extra in any_object(),
+        numbers in prop::collection::vec(-1e30..1e30f32, 4),
+        version in prop::option::of(0..i64::MAX),
+    ) {
+        let mut fields = fields;
+        fields.extra.extend(extra.into_iter().filter(|(_, value)| !value.is_null()));
+        let Ok(vector) = Vector::new(numbers) else { return Ok(()) };
+        let write = VectorWrite {
+            track_id: TrackId::new(7).unwrap(),
+            space: Space::parse("mine/4/a-1").unwrap(),
+            vector,
+            content_hash: Some(ContentHash::of(&fields)),
+            version,
+            told: Some(fields.into()),
+        };
+        let sent = serde_json::to_string(&VectorOutput::from(&write)).unwrap();
+        let record = serde_json::from_str::<VectorInput>(&sent).unwrap().check().unwrap();
+        let told = record.metadata.unwrap().into_fields().unwrap();
+        prop_assert_eq!(&ContentHash::of(&told), write.content_hash.as_ref().unwrap());
+        prop_assert_eq!(MetadataHash::of(&told), MetadataHash::of(write.told.as_ref().unwrap()));
+        prop_assert_eq!(&told, &**write.told.as_ref().unwrap());
+        let read = (record.track_id, record.space, record.vector, record.content_hash, record.version);
+        prop_assert_eq!(read, (write.track_id, write.space, write.vector, write.content_hash, write.version));
     }
 }

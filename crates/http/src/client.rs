@@ -1,11 +1,11 @@
-//! Requests over HTTP: each bounded in time and size, over connections that are kept.
-
 use std::error::Error;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER, USER_AGENT};
+use hyper::header::{
+    AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT,
+};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
@@ -14,8 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::config::RemoteConfig;
-use super::fault::{Fault, FaultKind};
+use crate::{ApiKey, BaseUrl, HttpError, HttpErrorKind};
 
 /// Connections that nobody uses are closed after so long: before most servers close them from their side.
 const IDLE: Duration = Duration::from_secs(30);
@@ -28,33 +27,53 @@ const LINE_BYTES: usize = 64 * 1024;
 
 /// An answer, read to its end.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) json: bool,
-    pub(crate) retry_after: Option<Duration>,
-    pub(crate) body: Bytes,
+pub struct Answer {
+    /// What it says of itself.
+    pub status: StatusCode,
+    /// Whether it says that it is JSON.
+    pub json: bool,
+    /// How long the server asks to be left alone.
+    pub retry_after: Option<Duration>,
+    /// Where else to ask, as the server wrote it.
+    pub location: Option<String>,
+    /// Empty where an answer that is no success has no end.
+    pub body: Bytes,
 }
 
-/// One server.
-pub(crate) struct Http {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
-    server: String,
-    headers: HeaderMap,
+/// One server, and how it is asked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where it is.
+    pub server: BaseUrl,
+    /// Sent with each request, where there is one.
+    pub api_key: Option<ApiKey>,
+    /// Until a connection stands.
+    pub connect: Duration,
+    /// Connections that are kept while nobody uses them.
+    pub idle_connections: usize,
 }
 
 /// The bounds of one request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
+pub struct Bounds {
     /// From connecting to the last byte.
-    pub(crate) within: Duration,
+    pub within: Duration,
     /// Bytes of a successful answer.
-    pub(crate) bytes: usize,
+    pub bytes: usize,
+}
+
+/// Asks one server.
+pub struct Http {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    server: BaseUrl,
+    headers: HeaderMap,
 }
 
 impl Http {
-    pub(crate) fn new(config: &RemoteConfig) -> Self {
+    /// Nothing is sent before the first request.
+    pub fn new(settings: Settings) -> Self {
         let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(config.patience.connect));
+        connector.set_connect_timeout(Some(settings.connect));
         connector.set_nodelay(true);
         connector.enforce_http(false);
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
@@ -65,36 +84,61 @@ impl Http {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(config.limits.in_flight + 1)
+            .pool_max_idle_per_host(settings.idle_connections)
             .build(connector);
         let mut headers = HeaderMap::new();
-        headers.insert(USER_AGENT, hyper::header::HeaderValue::from_static("soniquebay"));
-        headers.insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
-        if let Some(key) = &config.api_key {
+        headers.insert(USER_AGENT, HeaderValue::from_static("soniquebay"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(key) = &settings.api_key {
             headers.insert(AUTHORIZATION, key.authorization());
         }
-        Self { client, server: config.server.to_string(), headers }
+        Self { client, server: settings.server, headers }
     }
 
-    pub(crate) async fn get(&self, path: &str, bounds: Bounds) -> Result<Answer, Fault> {
-        self.call(self.request(Method::GET, path, Bytes::new())?, bounds).await
+    /// Where it is.
+    pub fn server(&self) -> &BaseUrl {
+        &self.server
     }
 
-    pub(crate) async fn post(&self, path: &str, body: &impl Serialize, bounds: Bounds) -> Result<Answer, Fault> {
-        self.call(self.post_request(path, body)?, bounds).await
+    /// Asks for what lies at a path below the server's address.
+    ///
+    /// # Errors
+    /// Where there is no whole answer within the bounds; an answer of any status is one.
+    pub async fn get(&self, path: &str, bounds: Bounds) -> Result<Answer, HttpError> {
+        self.send(Method::GET, path, Bytes::new(), bounds).await
+    }
+
+    /// Sends something as JSON.
+    ///
+    /// # Errors
+    /// As [`Http::get`], and for what JSON cannot say.
+    pub async fn post(&self, path: &str, body: &impl Serialize, bounds: Bounds) -> Result<Answer, HttpError> {
+        self.send(Method::POST, path, to_json(body)?, bounds).await
+    }
+
+    /// Sends a request whose body, if any, is JSON already.
+    ///
+    /// # Errors
+    /// As [`Http::get`].
+    pub async fn send(&self, method: Method, path: &str, body: Bytes, bounds: Bounds) -> Result<Answer, HttpError> {
+        self.call(self.request(method, path, body)?, bounds).await
     }
 
     /// Sends a request whose answer comes in lines, as JSON each; `on_line` hears them. `silence` bounds the time between two
     /// pieces of the answer.
-    pub(crate) async fn post_for_lines(
+    ///
+    /// # Errors
+    /// As [`Http::get`], for a line without end, and what `on_line` says.
+    pub async fn post_for_lines<E: From<HttpError>>(
         &self,
         path: &str,
         body: &impl Serialize,
         silence: Duration,
-        mut on_line: impl FnMut(&[u8]) -> Result<(), Fault>,
-    ) -> Result<StatusCode, Fault> {
-        let quiet = || Fault::new(FaultKind::Timeout, format!("{}{path}: silent for {silence:.1?}", self.server));
-        let response = timeout(silence, self.client.request(self.post_request(path, body)?)).await;
+        mut on_line: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<StatusCode, E> {
+        let quiet =
+            || HttpError::new(HttpErrorKind::Timeout, format!("{}{path}: silent for {silence:.1?}", self.server));
+        let response = timeout(silence, self.client.request(self.request(Method::POST, path, to_json(body)?)?)).await;
         let response = response.map_err(|_| quiet())?.map_err(|error| self.broken(&error))?;
         let status = response.status();
         let mut body = response.into_body();
@@ -105,7 +149,8 @@ impl Http {
                 match byte {
                     b'\n' => on_line(&std::mem::take(&mut line))?,
                     _ if line.len() >= LINE_BYTES => {
-                        return Err(Fault::new(FaultKind::BadAnswer, format!("{path} answers in endless lines")));
+                        let told = format!("{path} answers in endless lines");
+                        return Err(HttpError::new(HttpErrorKind::BadAnswer, told).into());
                     }
                     byte => line.push(*byte),
                 }
@@ -117,22 +162,17 @@ impl Http {
         Ok(status)
     }
 
-    fn post_request(&self, path: &str, body: &impl Serialize) -> Result<Request<Full<Bytes>>, Fault> {
-        let body = serde_json::to_vec(body).map_err(|error| Fault::new(FaultKind::TextRefused, error.to_string()))?;
-        self.request(Method::POST, path, body.into())
-    }
-
-    fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>, Fault> {
+    fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>, HttpError> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = format!("{}{path}", self.server)
             .parse()
-            .map_err(|error| Fault::new(FaultKind::WrongPath, format!("{}{path}: {error}", self.server)))?;
+            .map_err(|error| HttpError::new(HttpErrorKind::BadRequest, format!("{}{path}: {error}", self.server)))?;
         *request.headers_mut() = self.headers.clone();
         Ok(request)
     }
 
-    async fn call(&self, mut request: Request<Full<Bytes>>, bounds: Bounds) -> Result<Answer, Fault> {
+    async fn call(&self, mut request: Request<Full<Bytes>>, bounds: Bounds) -> Result<Answer, HttpError> {
         let connection = capture_connection(&mut request);
         let path = request.uri().path().to_owned();
         let exchange = async {
@@ -150,14 +190,14 @@ impl Http {
             Ok(answer) => answer,
             Err(_) => {
                 let told = format!("{}{path}: no answer within {:.1?}", self.server, bounds.within);
-                Err(Fault::new(FaultKind::Timeout, told))
+                Err(HttpError::new(HttpErrorKind::Timeout, told))
             }
         }
     }
 
-    async fn read(&self, response: Response<Incoming>, at_most: usize) -> Result<Answer, Fault> {
+    async fn read(&self, response: Response<Incoming>, at_most: usize) -> Result<Answer, HttpError> {
         let (head, body) = response.into_parts();
-        let header = |name| head.headers.get(name).and_then(|value: &hyper::header::HeaderValue| value.to_str().ok());
+        let header = |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
         let json = header(CONTENT_TYPE).is_some_and(|kind| kind.to_ascii_lowercase().starts_with("application/json"));
         let retry_after = header(RETRY_AFTER).and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
         let bytes = if head.status.is_success() { at_most } else { ERROR_BYTES };
@@ -165,22 +205,28 @@ impl Http {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() && head.status.is_success() => {
                 let told = format!("the server answers more than {at_most} bytes, which is more than was asked for");
-                return Err(Fault::new(FaultKind::BadAnswer, told));
+                return Err(HttpError::new(HttpErrorKind::BadAnswer, told));
             }
             // A page without end: its status is enough.
             Err(error) if error.is::<LengthLimitError>() => Bytes::new(),
             Err(error) => return Err(self.broken(&*error)),
         };
-        Ok(Answer { status: head.status, json, retry_after, body })
+        let location = header(LOCATION).map(str::to_owned);
+        Ok(Answer { status: head.status, json, retry_after, location, body })
     }
 
-    fn broken(&self, error: &(dyn Error + 'static)) -> Fault {
+    fn broken(&self, error: &(dyn Error + 'static)) -> HttpError {
         let mut told = format!("{}: {error}", self.server);
         let mut source = error.source();
         while let Some(cause) = source {
             told = format!("{told}: {cause}");
             source = cause.source();
         }
-        Fault::new(FaultKind::Connection, told)
+        HttpError::new(HttpErrorKind::Connection, told)
     }
+}
+
+fn to_json(body: &impl Serialize) -> Result<Bytes, HttpError> {
+    let bytes = serde_json::to_vec(body);
+    bytes.map(Bytes::from).map_err(|error| HttpError::new(HttpErrorKind::BadRequest, error.to_string()))
 }
