@@ -33,6 +33,8 @@ pub struct Filter {
     pub years: Range,
     /// Beats a minute.
     pub bpm: Range,
+    /// Whether half and double the tempo count as the tempo: beat trackers mistake one for the other.
+    pub bpm_octaves: bool,
     /// Seconds.
     pub duration: Range,
     /// A key; harmonically compatible ones pass too.
@@ -52,18 +54,84 @@ pub struct Filter {
 impl Filter {
     /// Whether a track may be answered, `max_per_artist` aside, which needs the ranking.
     pub fn admits(&self, id: TrackId, facts: &Facts) -> bool {
-        (self.genres.is_empty() || self.genres.iter().any(|genre| facts.genres.contains(genre)))
-            && self.tags.iter().all(|tag| facts.tags.contains(tag))
-            && self.years.admits(facts.year.map(f64::from))
-            && self.bpm.admits(facts.bpm)
-            && self.duration.admits(facts.duration)
-            && self.key.is_none_or(|key| facts.key.is_some_and(|k| k.is_compatible(key)))
+        Condition::ALL.iter().all(|condition| self.meets(*condition, facts))
             && !self.excluded_artists.contains(&facts.artist)
             && !self.excluded_tracks.contains(&id)
             && self
                 .path_prefix
                 .as_deref()
                 .is_none_or(|prefix| facts.path.as_deref().is_some_and(|path| is_below(path, prefix)))
+    }
+
+    /// The conditions that may be given up where too few tracks meet all of them, in that order: what a listener misses
+    /// least goes first. What leaves tracks out is never given up, nor is the folder, nor how many there may be of an artist.
+    pub fn relaxable(&self) -> impl Iterator<Item = Condition> {
+        Condition::ALL.into_iter().filter(|condition| self.without(*condition) != *self)
+    }
+
+    /// The same filter, but for one condition.
+    #[must_use]
+    pub fn without(&self, condition: Condition) -> Self {
+        let mut rest = self.clone();
+        match condition {
+            Condition::Key => rest.key = None,
+            Condition::Bpm => rest.bpm = Range::default(),
+            Condition::Duration => rest.duration = Range::default(),
+            Condition::Tags => rest.tags.clear(),
+            Condition::Years => rest.years = Range::default(),
+            Condition::Genres => rest.genres.clear(),
+        }
+        rest
+    }
+
+    /// Whether a track meets this condition of the filter.
+    pub fn meets(&self, condition: Condition, facts: &Facts) -> bool {
+        match condition {
+            Condition::Key => self.key.is_none_or(|key| facts.key.is_some_and(|k| k.is_compatible(key))),
+            Condition::Bpm => self.meets_bpm(facts.bpm),
+            Condition::Duration => self.duration.admits(facts.duration),
+            Condition::Tags => self.tags.iter().all(|tag| facts.tags.contains(tag)),
+            Condition::Years => self.years.admits(facts.year.map(f64::from)),
+            Condition::Genres => self.genres.is_empty() || self.genres.iter().any(|genre| facts.genres.contains(genre)),
+        }
+    }
+
+    fn meets_bpm(&self, bpm: Option<f64>) -> bool {
+        let octaves: &[f64] = if self.bpm_octaves { &[1.0, 0.5, 2.0] } else { &[1.0] };
+        octaves.iter().any(|octave| self.bpm.admits(bpm.map(|bpm| bpm * octave)))
+    }
+}
+
+/// One condition of a [`Filter`] on what a track is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// A compatible key.
+    Key,
+    /// Beats a minute.
+    Bpm,
+    /// Seconds.
+    Duration,
+    /// Tags.
+    Tags,
+    /// Year of release.
+    Years,
+    /// Genres.
+    Genres,
+}
+
+impl Condition {
+    const ALL: [Self; 6] = [Self::Key, Self::Bpm, Self::Duration, Self::Tags, Self::Years, Self::Genres];
+
+    /// The name that the condition has in a filter on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Bpm => "bpm_range",
+            Self::Duration => "duration_range",
+            Self::Tags => "tags",
+            Self::Years => "year_range",
+            Self::Genres => "genre",
+        }
     }
 }
 
@@ -75,7 +143,7 @@ fn is_below(path: &str, folder: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Filter, Range};
+    use super::{Condition, Filter, Range};
     use crate::{Facts, Key, TrackId, fold};
 
     fn id() -> TrackId {
@@ -91,6 +159,37 @@ mod tests {
         assert!(!filter.admits(id(), &Facts { year: Some(1969), ..Facts::default() }));
         let key = Filter { key: Key::parse("8A"), ..Filter::default() };
         assert!(!key.admits(id(), &Facts::default()));
+    }
+
+    #[test]
+    fn half_and_double_tempos_pass_where_they_may() {
+        let bpm = Range { min: Some(120.0), max: Some(130.0) };
+        let at = |bpm: f64| Facts { bpm: Some(bpm), ..Facts::default() };
+        for (tempo, strict, tolerant) in
+            [(125.0, true, true), (62.0, false, true), (250.0, false, true), (90.0, false, false)]
+        {
+            let passes = |bpm_octaves| Filter { bpm, bpm_octaves, ..Filter::default() }.admits(id(), &at(tempo));
+            assert_eq!((passes(false), passes(true)), (strict, tolerant), "{tempo}");
+        }
+        let unknown = Filter { bpm, bpm_octaves: true, ..Filter::default() };
+        assert!(!unknown.admits(id(), &Facts::default()));
+    }
+
+    #[test]
+    fn conditions_are_given_up_one_by_one() {
+        let filter = Filter {
+            genres: vec!["rock".into()],
+            key: Key::parse("8A"),
+            bpm_octaves: true,
+            excluded_artists: ["x".to_owned()].into(),
+            ..Filter::default()
+        };
+        assert_eq!(filter.relaxable().collect::<Vec<_>>(), [Condition::Key, Condition::Genres]);
+        let relaxed = filter.relaxable().fold(filter.clone(), |filter, condition| filter.without(condition));
+        assert!(relaxed.admits(id(), &Facts::default()));
+        assert!(!relaxed.admits(id(), &Facts { artist: "x".into(), ..Facts::default() }));
+        let rock = Facts { genres: vec!["rock".into()], ..Facts::default() };
+        assert!(filter.meets(Condition::Genres, &rock) && !filter.meets(Condition::Key, &rock));
     }
 
     #[test]

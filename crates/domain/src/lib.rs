@@ -6,6 +6,7 @@ mod clock;
 mod fact;
 mod filter;
 mod fold;
+mod genre;
 mod hash;
 mod job;
 mod key;
@@ -17,8 +18,9 @@ mod vector;
 
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use fact::Facts;
-pub use filter::{Filter, Range};
+pub use filter::{Condition, Filter, Range};
 pub use fold::fold;
+pub use genre::with_subgenres;
 pub use hash::{ContentHash, MetadataHash};
 pub use job::{
     Attempts, Discarded, Job, JobId, JobKind, JobState, JobSummary, Lease, LeaseToken, NewJob, Priority, Setback,

@@ -4,7 +4,7 @@ use std::fmt;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use soniquebay_domain::{FieldError, Filter, Key, Range, TrackId, bounds, fold};
+use soniquebay_domain::{FieldError, Filter, Key, Range, TrackId, bounds, fold, with_subgenres};
 use utoipa::ToSchema;
 
 use crate::track::read_id;
@@ -21,6 +21,8 @@ pub struct FilterInput {
     /// A genre, or several of which the track must have one. Case and accents do not matter.
     #[serde(deserialize_with = "one_or_many")]
     pub genre: Vec<String>,
+    /// Whether the genres that are part of these pass too: "rock" then stands for "hard rock", "punk" and all the others.
+    pub include_subgenres: Option<bool>,
     /// Tags or moods, all of which the track must have.
     #[serde(deserialize_with = "one_or_many")]
     pub tags: Vec<String>,
@@ -28,6 +30,8 @@ pub struct FilterInput {
     pub year_range: Option<RangeInput>,
     /// Beats a minute.
     pub bpm_range: Option<RangeInput>,
+    /// Whether tracks of half and of double such a tempo pass too.
+    pub bpm_octaves: Option<bool>,
     /// Seconds.
     pub duration_range: Option<RangeInput>,
     /// A key, by name, Camelot or Open Key; harmonically compatible ones pass too.
@@ -64,10 +68,12 @@ impl FilterInput {
     pub fn check(self) -> Result<Filter, Vec<FieldError>> {
         let mut checks = Checks::default();
         let filter = Filter {
-            genres: checks.names("genre", &self.genre, bounds::LIST_ENTRIES),
+            genres: checks.genres(&self.genre, self.include_subgenres.unwrap_or(false)),
             tags: checks.names("tags", &self.tags, bounds::LIST_ENTRIES),
             years: checks.range("year_range", self.year_range),
             bpm: checks.range("bpm_range", self.bpm_range),
+            // Of no interval, no octave: filters that mean the same are equal.
+            bpm_octaves: self.bpm_octaves.unwrap_or(false) && self.bpm_range.is_some(),
             duration: checks.range("duration_range", self.duration_range),
             key: checks.key(self.key.as_deref()),
             exclude_same_artist: self.exclude_same_artist.unwrap_or(false),
@@ -108,6 +114,17 @@ impl Checks {
             self.refuse(field, "is blank: leave it out, or name something");
         }
         folded
+    }
+
+    fn genres(&mut self, given: &[String], with_parts: bool) -> Vec<String> {
+        let genres = self.names("genre", given, bounds::LIST_ENTRIES);
+        if !with_parts {
+            return genres;
+        }
+        let mut all: Vec<String> = genres.iter().flat_map(|genre| with_subgenres(genre)).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     fn range(&mut self, field: &str, range: Option<RangeInput>) -> Range {
@@ -236,6 +253,17 @@ mod tests {
         assert_eq!((filter.tags, filter.path_prefix.as_deref()), (vec!["live".into()], Some("/music")));
         assert_eq!(check(json!({})).unwrap(), Filter::default());
         assert_eq!(check(json!({"genre": null, "tags": []})).unwrap(), Filter::default());
+    }
+
+    #[test]
+    fn a_genre_stands_for_its_parts_where_asked() {
+        let genres =
+            |parts: bool| check(json!({"genre": ["Rock", "Polka"], "include_subgenres": parts})).unwrap().genres;
+        assert_eq!(genres(false), ["rock", "polka"]);
+        assert!(genres(true).contains(&"hard rock".to_owned()) && genres(true).contains(&"polka".to_owned()));
+        let tempo = check(json!({"bpm_range": {"min": 60}, "bpm_octaves": true})).unwrap();
+        assert!(tempo.bpm_octaves);
+        assert_eq!(check(json!({"bpm_octaves": true})).unwrap(), Filter::default());
     }
 
     #[test]

@@ -62,8 +62,8 @@ impl FactTable {
     /// The part of a filter that many queries have in common, which is worth a bitmap.
     pub(super) fn common(filter: &Filter) -> Filter {
         // Named one by one, so that a new condition is thought of here.
-        let Filter { genres, tags, years, bpm, duration, key, path_prefix, .. } = filter.clone();
-        Filter { genres, tags, years, bpm, duration, key, path_prefix, ..Filter::default() }
+        let Filter { genres, tags, years, bpm, bpm_octaves, duration, key, path_prefix, .. } = filter.clone();
+        Filter { genres, tags, years, bpm, bpm_octaves, duration, key, path_prefix, ..Filter::default() }
     }
 
     /// The part of a filter that is of one query alone.
@@ -75,7 +75,7 @@ impl FactTable {
     /// The rows among `all` that pass a filter, exclusions aside.
     pub(super) fn passing(&self, filter: &Filter, all: &Bitmap, ids: &[TrackId]) -> Bitmap {
         let mut passing = Bitmap::default();
-        let genres: Vec<u32> = filter.genres.iter().filter_map(|genre| self.words.code(genre)).collect();
+        let genres: HashSet<u32> = filter.genres.iter().filter_map(|genre| self.words.code(genre)).collect();
         let Some(tags) = filter.tags.iter().map(|tag| self.words.code(tag)).collect::<Option<Vec<u32>>>() else {
             return passing; // A tag that no track has.
         };
@@ -219,6 +219,7 @@ mod tests {
             Filter { tags: vec!["live".into(), "unheard".into()], ..none() },
             Filter { years: Range { min: Some(1975.0), max: None }, ..none() },
             Filter { bpm: Range { min: None, max: Some(80.0) }, ..none() },
+            Filter { bpm: Range { min: Some(140.0), max: Some(170.0) }, bpm_octaves: true, ..none() },
             Filter { duration: Range { min: Some(110.0), max: Some(130.0) }, ..none() },
             Filter { key: Key::parse("8A"), ..none() },
             Filter { excluded_artists: ["a".into(), "".into(), "unheard".into()].into(), ..none() },
