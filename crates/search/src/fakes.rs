@@ -41,6 +41,7 @@ impl Library {
                 "genre" => patch.genre = text,
                 "year" => patch.year = Change::Set(value.parse().unwrap()),
                 "bpm" => patch.bpm = Change::Set(value.parse().unwrap()),
+                "duration" => patch.duration = Change::Set(value.parse().unwrap()),
                 other => panic!("{other}"),
             }
         }

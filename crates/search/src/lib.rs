@@ -7,9 +7,11 @@ pub mod contract;
 #[cfg(test)]
 mod fakes;
 mod fusion;
+mod gather;
 mod index;
 mod kernels;
 mod recommend;
+mod recording;
 mod serving;
 mod states;
 mod typed;

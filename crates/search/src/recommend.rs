@@ -8,6 +8,7 @@ use soniquebay_domain::{
     Vectorizer, fold,
 };
 
+use crate::gather::Question;
 use crate::serving::Serving;
 use crate::why::{self, Why};
 
@@ -49,8 +50,11 @@ pub enum SearchError {
         /// The spaces whose vectors have the query's length.
         spaces_with_that_length: Vec<Space>,
     },
+    /// Nobody here knows which numbers of the space's vectors are words.
+    #[error("which numbers of space {0} come from words is not known here, so that they cannot be weighed")]
+    UnknownBlocks(Space),
     /// The seeds cancel each other out, or there are none.
-    #[error("the seeds cancel each other out: what is left has no direction")]
+    #[error("the seeds cancel each other out, or are weighed down to nothing: what is left has no direction")]
     NoDirection,
     /// The typed words could not be embedded.
     #[error(transparent)]
@@ -78,6 +82,15 @@ pub struct SimilarOptions {
     pub limit: usize,
     /// Where to search; the serving space where not said.
     pub space: Option<Space>,
+    /// How much the measured numbers of the query count beside its words: 0, not at all, to 1, as they were stored.
+    /// The score then is the cosine between the query so weighed and the stored vectors as they are. Typed words have no
+    /// numbers to weigh.
+    pub numbers: Option<f32>,
+    /// Whether conditions of the filter may be given up, one by one, where too few tracks meet all of them.
+    pub relax: bool,
+    /// Whether versions of one recording (remastered, live, on a compilation) are answered once. Those of a seed are
+    /// left out.
+    pub fold: bool,
 }
 
 /// What was found, best first.
@@ -98,6 +111,8 @@ pub struct Found {
     pub score: f32,
     /// What speaks for it.
     pub why: Why,
+    /// Other versions of the recording that would have been answers too, best first, where they are folded.
+    pub versions: Vec<TrackId>,
 }
 
 /// Answers questions about what is like what.
@@ -116,35 +131,41 @@ pub struct Recommender {
 
 impl Recommender {
     /// Tracks near the weighted sum of the seeds' unit vectors, the seeds left out.
-    pub async fn similar(&self, seeds: &[Seed], options: SimilarOptions) -> Result<Answer, SearchError> {
-        let spaces = self.spaces(options.space).await?;
+    pub async fn similar(&self, seeds: &[Seed], mut options: SimilarOptions) -> Result<Answer, SearchError> {
+        let spaces = self.spaces(options.space.take()).await?;
         let tracks = self.seed_tracks(seeds).await?;
         let (space, query) = self.blend_in_one_of(seeds, spaces).await?;
-        let mut filter = options.filter;
+        let query = self.weighed(query, &space, options.numbers)?;
+        let filter = &mut options.filter;
         filter.excluded_tracks.extend(seeds.iter().map(|seed| seed.track_id));
         if filter.exclude_same_artist {
             let artists = tracks.values().filter_map(|track| track.fields.artist.as_deref()).map(fold);
             // No name is no artist: it would leave out everybody whose artist is unknown.
             filter.excluded_artists.extend(artists.filter(|artist| !artist.is_empty()));
         }
-        let hits = self.index.search(&space, &query, options.limit, &filter).await?;
+        let all: Vec<&Track> = tracks.values().collect();
+        let mut items = self.gather(&Question::Near(&query), &space, &options, &all).await?;
         let liked: Vec<&Track> =
             seeds.iter().filter(|seed| seed.weight > 0.0).filter_map(|seed| tracks.get(&seed.track_id)).collect();
-        let items = self.explain(&space, &query, &hits, &liked).await?;
+        for found in &mut items {
+            found.why.closest = why::closest(&liked, &found.track);
+        }
+        self.tell_shares(&space, &query, &mut items).await?;
         Ok(Answer { space, items })
     }
 
     /// Tracks near a vector that the caller made.
-    pub async fn search_vector(&self, vector: &Vector, options: SimilarOptions) -> Result<Answer, SearchError> {
-        let space = self.spaces(options.space).await?.swap_remove(0);
+    pub async fn search_vector(&self, vector: &Vector, mut options: SimilarOptions) -> Result<Answer, SearchError> {
+        let space = self.spaces(options.space.take()).await?.swap_remove(0);
         let found = vector.as_slice().len();
         if found != space.dims() {
             let all = self.vectors.spaces().await?.into_iter().map(|coverage| coverage.space);
             let spaces_with_that_length = all.filter(|space| space.dims() == found).collect();
             return Err(SearchError::WrongLength { found, space, spaces_with_that_length });
         }
-        let hits = self.index.search(&space, vector, options.limit, &options.filter).await?;
-        let items = self.explain(&space, vector, &hits, &[]).await?;
+        let query = self.weighed(vector.clone(), &space, options.numbers)?;
+        let mut items = self.gather(&Question::Near(&query), &space, &options, &[]).await?;
+        self.tell_shares(&space, &query, &mut items).await?;
         Ok(Answer { space, items })
     }
 
@@ -254,24 +275,32 @@ impl Recommender {
         look.await.unwrap_or_else(|error: StoreError| error.into())
     }
 
-    async fn explain(
+    /// The query with its numbers weighed anew. Stored vectors stay as they are, so that any index answers.
+    fn weighed(&self, query: Vector, space: &Space, numbers: Option<f32>) -> Result<Vector, SearchError> {
+        let Some(weight) = numbers.filter(|weight| *weight != 1.0) else { return Ok(query) };
+        let Some(vectorizer) = self.vectorizer(space) else { return Err(SearchError::UnknownBlocks(space.clone())) };
+        let mut query = query.to_unit();
+        query.iter_mut().skip(vectorizer.text_dims()).for_each(|number| *number *= weight);
+        Vector::new(query).map_err(|_| SearchError::NoDirection)
+    }
+
+    /// The `k` nearest tracks that pass.
+    pub(crate) async fn nearest(
         &self,
         space: &Space,
         query: &Vector,
-        hits: &[Hit],
-        seeds: &[&Track],
+        filter: &Filter,
+        k: usize,
     ) -> Result<Vec<Found>, SearchError> {
+        let hits = self.index.search(space, query, k, filter).await?;
         let ids = hits.iter().map(|hit| hit.track_id).collect();
         let mut tracks: HashMap<_, _> = self.catalog.tracks(ids).await?.into_iter().map(|t| (t.id, t)).collect();
         let found = |hit: &Hit| {
             // Removed since the search: no answer any more.
             let track = tracks.remove(&hit.track_id)?;
-            let closest = why::closest(seeds, &track);
-            Some(Found { track, score: hit.score, why: Why { closest, ..Why::default() } })
+            Some(Found { track, score: hit.score, why: Why::default(), versions: Vec::new() })
         };
-        let mut items = hits.iter().filter_map(found).collect::<Vec<_>>();
-        self.tell_shares(space, query, &mut items).await?;
-        Ok(items)
+        Ok(hits.iter().filter_map(found).collect())
     }
 
     /// Only of our own space do we know which numbers come from words.

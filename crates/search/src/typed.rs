@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use soniquebay_domain::{Facts, Filter, Hit, Range, Space, Track, TrackId, Vector, dot, fold};
+use soniquebay_domain::{Facts, Filter, Hit, Range, Space, TextHit, Track, TrackId, Vector, dot};
 
-use crate::fusion::{Naming, fuse, naming};
+use crate::fusion::{Fused, Naming, fuse, naming};
+use crate::gather::Question;
 use crate::why::Why;
 use crate::words::Words;
 use crate::{Answer, Found, Recommender, SearchError, SimilarOptions};
@@ -16,46 +17,65 @@ const MOST_TEXT_HITS: usize = 6400;
 /// The nearest tracks that are looked at again, by what the words name of them.
 const NEAREST: usize = 200;
 
+/// What was typed, read for names and for meaning.
+pub(crate) struct Typed {
+    text: String,
+    words: Words,
+    /// The vector of the words; none in a space that we make no vectors for.
+    meaning: Option<Vector>,
+    /// The tracks whose names are likest to the text, before any filter: up to `asked`.
+    names: Vec<TextHit>,
+    asked: usize,
+}
+
 impl Recommender {
     /// Tracks whose names hold the words and tracks that are what the words mean, fused. In a space that we cannot make
     /// the words' vector for, by text alone.
-    pub async fn search_text(&self, words: &str, options: SimilarOptions) -> Result<Answer, SearchError> {
-        let spaces = self.spaces(options.space).await?;
-        let wanted = options.limit;
-        let by_meaning = async {
-            let read = Words::read(words);
-            let (space, query) = self.embed_in_one_of(&read.meaning, spaces).await?;
-            let Some(query) = query else { return Ok((space, None, Vec::new())) };
-            let tracks = self.meant(&read, &space, &query, &options.filter, wanted).await?;
-            Ok::<_, SearchError>((space, Some(query), tracks))
-        };
-        let (by_text, by_meaning) = tokio::join!(self.text_matches(words, &options.filter, wanted), by_meaning);
-        let (by_text, (space, query, by_meaning)) = (by_text?, by_meaning?);
+    pub async fn search_text(&self, typed: &str, mut options: SimilarOptions) -> Result<Answer, SearchError> {
+        let spaces = self.spaces(options.space.take()).await?;
+        let words = Words::read(typed);
+        let asked = options.limit.max(TEXT_HITS);
+        let names = async { Ok(self.catalog.find_text(typed.to_owned(), asked).await?) };
+        let (names, (space, meaning)) = tokio::try_join!(names, self.embed_in_one_of(&words.meaning, spaces))?;
+        let typed = Typed { text: typed.to_owned(), words, meaning, names, asked };
+        let mut items = self.gather(&Question::Typed(&typed), &space, &options, &[]).await?;
+        if let Some(meaning) = &typed.meaning {
+            self.tell_shares(&space, meaning, &mut items).await?;
+        }
+        Ok(Answer { space, items })
+    }
 
+    /// Tracks that pass and match the words, by name or by meaning, best first: `wanted` of them where there are so many,
+    /// and often more.
+    pub(crate) async fn typed(
+        &self,
+        typed: &Typed,
+        space: &Space,
+        filter: &Filter,
+        wanted: usize,
+    ) -> Result<Vec<Found>, SearchError> {
+        let by_meaning = async {
+            match &typed.meaning {
+                Some(query) => self.meant(&typed.words, space, query, filter, wanted).await,
+                None => Ok(Vec::new()),
+            }
+        };
+        let (by_text, by_meaning) = tokio::try_join!(self.text_matches(typed, filter, wanted), by_meaning)?;
         let ids = |tracks: &[Track]| tracks.iter().map(|track| track.id).collect::<Vec<TrackId>>();
         let named: HashMap<TrackId, Naming> = by_text
             .iter()
-            .map(|track| (track.id, naming(words, track)))
+            .map(|track| (track.id, naming(&typed.text, track)))
             .filter(|(_, naming)| *naming != Naming::None)
             .collect();
         let fused = fuse(&ids(&by_text), &ids(&by_meaning), &named);
-
         let mut tracks: HashMap<TrackId, Track> =
             by_text.into_iter().chain(by_meaning).map(|track| (track.id, track)).collect();
-        let mut artists = ArtistLimit::new(options.filter.max_per_artist);
-        let mut items: Vec<Found> = fused
-            .into_iter()
-            .filter_map(|fused| {
-                let track = tracks.remove(&fused.id).filter(|track| artists.admits(track))?;
-                let why = Why { matched: Some(fused.matched), ..Why::default() };
-                Some(Found { track, score: fused.score, why })
-            })
-            .take(wanted)
-            .collect();
-        if let Some(query) = &query {
-            self.tell_shares(&space, query, &mut items).await?;
-        }
-        Ok(Answer { space, items })
+        let found = |fused: Fused| {
+            let track = tracks.remove(&fused.id)?;
+            let why = Why { matched: Some(fused.matched), ..Why::default() };
+            Some(Found { track, score: fused.score, why, versions: Vec::new() })
+        };
+        Ok(fused.into_iter().filter_map(found).collect())
     }
 
     /// The tracks near the words' vector: those first of which the words name most, then the nearest. More than are wanted, as
@@ -108,10 +128,9 @@ impl Recommender {
 
     /// The tracks that the words are in and the filter admits, best first: `wanted` of them where there are so many,
     /// which can take asking for more than once.
-    async fn text_matches(&self, words: &str, filter: &Filter, wanted: usize) -> Result<Vec<Track>, SearchError> {
-        let mut asked = wanted.max(TEXT_HITS);
+    async fn text_matches(&self, typed: &Typed, filter: &Filter, wanted: usize) -> Result<Vec<Track>, SearchError> {
+        let (mut asked, mut hits) = (typed.asked, typed.names.clone());
         loop {
-            let hits = self.catalog.find_text(words.to_owned(), asked).await?;
             let ids: Vec<TrackId> = hits.iter().map(|hit| hit.id).collect();
             let tracks = self.catalog.tracks(ids.clone()).await?;
             let mut tracks: HashMap<_, _> = tracks.into_iter().map(|track| (track.id, track)).collect();
@@ -127,29 +146,7 @@ impl Recommender {
                 return Ok(admitted);
             }
             asked = (asked * 4).min(MOST_TEXT_HITS);
+            hits = self.catalog.find_text(typed.text.clone(), asked).await?;
         }
-    }
-}
-
-/// Counts tracks of one artist in a ranking. Unknown artists are not counted together.
-struct ArtistLimit {
-    most: Option<usize>,
-    taken: HashMap<String, usize>,
-}
-
-impl ArtistLimit {
-    fn new(most: Option<usize>) -> Self {
-        Self { most, taken: HashMap::new() }
-    }
-
-    fn admits(&mut self, track: &Track) -> bool {
-        let Some(most) = self.most else { return true };
-        let artist = track.fields.artist.as_deref().map(fold).unwrap_or_default();
-        if artist.is_empty() {
-            return true;
-        }
-        let count = self.taken.entry(artist).or_default();
-        *count += 1;
-        *count <= most
     }
 }

@@ -35,6 +35,8 @@ pub struct Why {
     pub closest: Vec<&'static str>,
     /// For a typed search, which side found it.
     pub matched: Option<Matched>,
+    /// The conditions of the filter that it does not meet, as the wire names them, where they were given up.
+    pub relaxed: Vec<&'static str>,
 }
 
 /// The parts of the cosine that words and numbers make. Both are unit vectors.
