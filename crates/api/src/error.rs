@@ -200,6 +200,9 @@ impl From<SearchError> for ApiError {
             SearchError::StillServing(..) => {
                 Self::new(Code::SpaceInUse, format!("{detail}; even_serving=true drops it all the same"))
             }
+            SearchError::UnknownBlocks(_) => {
+                Self::fields(Code::InvalidFilter, vec![FieldError::new("numbers", detail)])
+            }
             SearchError::UnknownSpace(_) => Self::fields(Code::InvalidFilter, vec![FieldError::new("space", detail)]),
             SearchError::WrongLength { spaces_with_that_length, .. } => {
                 let names: Vec<String> = spaces_with_that_length.iter().map(ToString::to_string).collect();

@@ -197,6 +197,8 @@ pub(crate) struct TrackInput {
 pub(crate) struct FilterParams {
     /// A genre, or several of which the track must have one.
     genre: Option<Vec<String>>,
+    /// Whether the genres that are part of these pass too: "rock" then stands for "hard rock" and all the others.
+    include_subgenres: Option<bool>,
     /// Tags or moods, all of which the track must have.
     tags: Option<Vec<String>>,
     /// First year of release.
@@ -211,6 +213,8 @@ pub(crate) struct FilterParams {
     /// Most beats a minute.
     #[param(minimum = -1e9, maximum = 1e9)]
     bpm_max: Option<f64>,
+    /// Whether tracks of half and of double such a tempo pass too.
+    bpm_octaves: Option<bool>,
     /// Shortest, in seconds.
     #[param(minimum = -1e9, maximum = 1e9)]
     duration_min: Option<f64>,
@@ -230,6 +234,11 @@ pub(crate) struct FilterParams {
     max_per_artist: Option<u32>,
     /// Only files below this folder.
     path_prefix: Option<String>,
+    /// Whether conditions may be given up where too few tracks meet all of them: the key first, then tempo, duration, tags,
+    /// years and genre. `why.relaxed` tells which ones a track does not meet.
+    relax: Option<bool>,
+    /// Whether versions of one recording (remastered, live, on a compilation) are answered once.
+    fold: Option<bool>,
     /// The space to search, `model/dims/revision`; the serving one where left out.
     space: Option<String>,
     /// How many; 10 where left out.

@@ -8,6 +8,7 @@ use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use serde_json::Value;
 use soniquebay_domain::{FieldError, Filter, Space, bounds};
+use soniquebay_search::SimilarOptions;
 use soniquebay_wire::{FilterInput, RangeInput};
 
 use crate::error::{ApiError, Code};
@@ -124,16 +125,30 @@ impl Params {
         }
     }
 
-    /// The filter that the recommender's GET routes share.
+    /// What the recommender's GET routes share.
+    pub(crate) fn options(&mut self) -> SimilarOptions {
+        SimilarOptions {
+            filter: self.filter(),
+            limit: self.limit(10, MAX_LIMIT),
+            space: self.space(),
+            numbers: None,
+            relax: self.flag("relax").unwrap_or(false),
+            fold: self.flag("fold").unwrap_or(false),
+        }
+    }
+
+    /// The filter of [`Self::options`].
     pub(crate) fn filter(&mut self) -> Filter {
         let ids = self.many("exclude_track_ids");
         let ids: Vec<Value> =
             ids.iter().flat_map(|list| list.split(',')).map(|id| Value::from(id.trim().to_owned())).collect();
         let input = FilterInput {
             genre: self.many("genre"),
+            include_subgenres: self.flag("include_subgenres"),
             tags: self.many("tags"),
             year_range: self.range("year"),
             bpm_range: self.range("bpm"),
+            bpm_octaves: self.flag("bpm_octaves"),
             duration_range: self.range("duration"),
             key: self.text("key"),
             exclude_same_artist: self.flag("exclude_same_artist"),
@@ -185,20 +200,33 @@ mod tests {
             ("exclude_same_artist", "True"),
             ("exclude_track_ids", "1,2"),
             ("bpm_max", ""),
+            ("bpm_min", "120"),
+            ("bpm_octaves", "1"),
+            ("include_subgenres", "true"),
+            ("relax", "true"),
+            ("limit", "7"),
         ]);
-        let filter = query.filter();
+        let options = query.options();
+        let filter = options.filter;
         query.finish().unwrap();
-        assert_eq!(filter.genres, ["rock", "pop"]);
+        assert!(filter.genres.contains(&"hard rock".to_owned()) && filter.genres.contains(&"pop".to_owned()));
+        assert!(filter.bpm_octaves && options.relax && !options.fold && options.limit == 7);
         assert_eq!((filter.years.min, filter.years.max, filter.bpm.max), (Some(1970.0), None, None));
         assert!(filter.exclude_same_artist && filter.excluded_tracks.len() == 2);
     }
 
     #[test]
     fn faults_are_named() {
-        for wrong in [("limit", "0"), ("limit", "1001"), ("limit", "x"), ("gener", "rock"), ("bpm_min", "NaN")] {
+        for wrong in [
+            ("fold", "maybe"),
+            ("limit", "0"),
+            ("limit", "1001"),
+            ("limit", "x"),
+            ("gener", "rock"),
+            ("bpm_min", "NaN"),
+        ] {
             let mut query = params(&[wrong]);
-            query.limit(10, 1000);
-            query.filter();
+            query.options();
             assert!(format!("{:?}", query.finish().unwrap_err()).contains(wrong.0), "{wrong:?}");
         }
     }

@@ -148,6 +148,10 @@ pub(crate) struct SimilarArgs {
     #[arg(value_name = "ID|NAME")]
     pub(crate) track: String,
 
+    /// How much its measured numbers count beside its words: 0, not at all, to 1.
+    #[arg(long, value_name = "0..1", value_parser = weight)]
+    pub(crate) numbers: Option<f32>,
+
     #[command(flatten)]
     pub(crate) answer: AnswerArgs,
 }
@@ -173,6 +177,10 @@ pub(crate) struct AnswerArgs {
     #[arg(long, value_name = "GENRE", help_heading = "Filters")]
     genre: Vec<String>,
 
+    /// With --genre: the genres that are part of it too, such as "hard rock" of "rock".
+    #[arg(long, requires = "genre", help_heading = "Filters")]
+    include_subgenres: bool,
+
     /// Only tracks with this tag or mood; give it several times for all of several.
     #[arg(long, value_name = "TAG", help_heading = "Filters")]
     tag: Vec<String>,
@@ -184,6 +192,10 @@ pub(crate) struct AnswerArgs {
     /// Beats a minute, likewise.
     #[arg(long, value_name = "FROM..TO", help_heading = "Filters")]
     bpm: Option<Interval>,
+
+    /// With --bpm: half and double the tempo too.
+    #[arg(long, requires = "bpm", help_heading = "Filters")]
+    bpm_octaves: bool,
 
     /// Seconds, likewise.
     #[arg(long, value_name = "FROM..TO", help_heading = "Filters")]
@@ -205,9 +217,24 @@ pub(crate) struct AnswerArgs {
     #[arg(long, value_name = "DIR", help_heading = "Filters")]
     below: Option<String>,
 
+    /// Where too few tracks pass: give filters up, the key first, then tempo, duration, tags, years and genre.
+    #[arg(long, help_heading = "Filters")]
+    pub(crate) relax: bool,
+
+    /// List one version of each recording, be there remasters, live takes or compilations of it.
+    #[arg(long)]
+    pub(crate) fold: bool,
+
     /// Write the answer as JSON on standard output.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+fn weight(text: &str) -> Result<f32, String> {
+    text.parse()
+        .ok()
+        .filter(|weight| (0.0..=1.0).contains(weight))
+        .ok_or_else(|| format!("{text:?} is not from 0 to 1"))
 }
 
 /// `FROM..TO` with either end open, or one value.
@@ -404,9 +431,11 @@ impl AnswerArgs {
     pub(crate) fn filter(&self) -> FilterInput {
         FilterInput {
             genre: self.genre.clone(),
+            include_subgenres: Some(self.include_subgenres),
             tags: self.tag.clone(),
             year_range: self.years.map(|years| years.0),
             bpm_range: self.bpm.map(|bpm| bpm.0),
+            bpm_octaves: Some(self.bpm_octaves),
             duration_range: self.duration.map(|duration| duration.0),
             key: self.key.clone(),
             exclude_same_artist: Some(self.exclude_same_artist),

@@ -63,6 +63,8 @@ struct FoundJson {
     track: TrackView,
     score: f32,
     why: WhyJson,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    versions: Vec<i64>,
 }
 
 #[derive(Serialize)]
@@ -74,6 +76,8 @@ struct WhyJson {
     closest: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     matched: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    relaxed: Vec<&'static str>,
 }
 
 impl AnswerJson {
@@ -87,7 +91,9 @@ impl AnswerJson {
                 numbers: found.why.numbers,
                 closest: found.why.closest.clone(),
                 matched: found.why.matched.map(|matched| matched.name()),
+                relaxed: found.why.relaxed.clone(),
             },
+            versions: found.versions.iter().map(|id| id.get()).collect(),
         };
         let items = answer.items.iter().map(item).collect();
         Self { of: of.map(TrackView::from), space: answer.space.to_string(), items }
@@ -100,10 +106,18 @@ pub(crate) fn answer(answer: &Answer) -> anyhow::Result<()> {
         &["", "score", "artist", "title", "genre", "year", "why"],
         &[0, 1, 5],
         answer.items.iter().enumerate().map(|(index, found)| {
-            let why = match found.why.matched {
-                Some(matched) => vec![matched.name()],
-                None => found.why.closest.clone(),
+            let mut why: Vec<String> = match found.why.matched {
+                Some(matched) => vec![matched.name().to_owned()],
+                None => found.why.closest.iter().map(|&fact| fact.to_owned()).collect(),
             };
+            why.extend(
+                found.why.relaxed.iter().map(|condition| format!("other {}", condition.trim_end_matches("_range"))),
+            );
+            match found.versions.len() {
+                0 => {}
+                1 => why.push("+1 version".to_owned()),
+                more => why.push(format!("+{more} versions")),
+            }
             vec![
                 (index + 1).to_string(),
                 format!("{:.3}", found.score),

@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use soniquebay_domain::bounds;
-use soniquebay_search::SimilarOptions;
 use soniquebay_wire::ProblemView;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -12,7 +11,7 @@ use super::similar::AnswerView;
 use crate::Services;
 use crate::error::ApiError;
 use crate::openapi::FilterParams;
-use crate::params::{MAX_LIMIT, Params};
+use crate::params::Params;
 
 pub(crate) fn routes() -> OpenApiRouter<Services> {
     OpenApiRouter::new().routes(routes!(search_tracks))
@@ -35,7 +34,7 @@ pub(crate) async fn search_tracks(
     mut params: Params,
 ) -> Result<Json<AnswerView>, ApiError> {
     let words = params.text("q").unwrap_or_default();
-    let options = SimilarOptions { filter: params.filter(), limit: params.limit(10, MAX_LIMIT), space: params.space() };
+    let options = params.options();
     if words.trim().is_empty() {
         params.refuse("q", "missing: say what to look for");
     } else if words.chars().count() > bounds::TEXT_CHARS {

@@ -29,7 +29,7 @@ pub(crate) fn routes() -> OpenApiRouter<Services> {
 #[schema(example = json!({
     "seeds": [{"track_id": 123}, {"track_id": 7, "weight": -0.5}],
     "filters": {"genre": "rock", "exclude_same_artist": true, "year_range": {"min": 2000, "max": 2020}},
-    "limit": 10
+    "limit": 10, "relax": true
 }))]
 pub(crate) struct SeedsInput {
     /// The tracks, 1 to 100.
@@ -44,6 +44,14 @@ pub(crate) struct SeedsInput {
     limit: Option<usize>,
     /// The space to search; the serving one where left out.
     space: Option<String>,
+    /// How much the seeds' measured numbers count beside their words: 0, not at all, to 1, as they are stored.
+    #[schema(minimum = 0, maximum = 1)]
+    numbers: Option<f64>,
+    /// Whether conditions of the filter may be given up where too few tracks meet all of them: the key first, then tempo,
+    /// duration, tags, years and genre.
+    relax: Option<bool>,
+    /// Whether versions of one recording are answered once, and those of a seed not at all.
+    fold: Option<bool>,
 }
 
 /// One of them.
@@ -76,6 +84,10 @@ pub(crate) struct FoundView {
     distance: f32,
     /// What speaks for it.
     why: WhyView,
+    /// Further versions of the recording, where they are folded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    versions: Vec<i64>,
 }
 
 /// What speaks for a track.
@@ -92,6 +104,11 @@ pub(crate) struct WhyView {
     /// For a typed search: "text", "meaning" or "both".
     #[serde(skip_serializing_if = "Option::is_none")]
     matched: Option<&'static str>,
+    /// The conditions of the filter that it does not meet, where they were given up: "key", "bpm_range", "duration_range",
+    /// "tags", "year_range", "genre".
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    relaxed: Vec<&'static str>,
 }
 
 impl From<Answer> for AnswerView {
@@ -102,12 +119,13 @@ impl From<Answer> for AnswerView {
 
 impl From<Found> for FoundView {
     fn from(found: Found) -> Self {
-        let Why { words, numbers, closest, matched } = found.why;
+        let Why { words, numbers, closest, matched, relaxed } = found.why;
         Self {
             track: TrackView::from(&found.track),
             score: found.score,
             distance: 1.0 - found.score,
-            why: WhyView { words, numbers, closest, matched: matched.map(|matched| matched.name()) },
+            why: WhyView { words, numbers, closest, matched: matched.map(|matched| matched.name()), relaxed },
+            versions: found.versions.into_iter().map(TrackId::get).collect(),
         }
     }
 }
@@ -132,7 +150,15 @@ pub(crate) async fn similar_to_seeds(
 ) -> Result<Json<AnswerView>, ApiError> {
     let input: SeedsInput = body.read(Code::InvalidFilter)?;
     let seeds = read_seeds(&input.seeds)?;
-    let options = read_options(input.filters, input.limit, input.space.as_deref())?;
+    let options = OptionsInput {
+        filters: input.filters,
+        limit: input.limit,
+        space: input.space,
+        numbers: input.numbers,
+        relax: input.relax,
+        fold: input.fold,
+    };
+    let options = options.check()?;
     Ok(Json(services.recommender.similar(&seeds, options).await?.into()))
 }
 
@@ -151,27 +177,42 @@ fn read_seeds(given: &[SeedInput]) -> Result<Vec<Seed>, ApiError> {
     given.iter().enumerate().map(read).collect()
 }
 
-/// What the bodies of all searches share.
-pub(crate) fn read_options(
-    filters: Option<Value>,
-    limit: Option<usize>,
-    space: Option<&str>,
-) -> Result<SimilarOptions, ApiError> {
-    let mut errors = Vec::new();
-    let limit = limit.unwrap_or(10);
-    if !(1..=MAX_LIMIT).contains(&limit) {
-        errors.push(FieldError::new("limit", format!("{limit} is not from 1 to {MAX_LIMIT}")));
-    }
-    let space = space.and_then(|name| {
-        Space::parse(name).map_err(|error| errors.push(FieldError::new("space", error.to_string()))).ok()
-    });
-    let filter = match filters.map(serde_json::from_value::<Option<FilterInput>>).transpose() {
-        Ok(input) => input.flatten().map_or(Ok(Filter::default()), FilterInput::check),
-        Err(error) => Err(vec![FieldError::new("filters", error.to_string())]),
-    };
-    match filter {
-        Ok(filter) if errors.is_empty() => Ok(SimilarOptions { filter, limit, space }),
-        Ok(_) => Err(ApiError::fields(Code::InvalidFilter, errors)),
-        Err(found) => Err(ApiError::fields(Code::InvalidFilter, errors.into_iter().chain(found).collect())),
+/// What the bodies of all searches share, as it was sent.
+pub(crate) struct OptionsInput {
+    pub(crate) filters: Option<Value>,
+    pub(crate) limit: Option<usize>,
+    pub(crate) space: Option<String>,
+    pub(crate) numbers: Option<f64>,
+    pub(crate) relax: Option<bool>,
+    pub(crate) fold: Option<bool>,
+}
+
+impl OptionsInput {
+    pub(crate) fn check(self) -> Result<SimilarOptions, ApiError> {
+        let mut errors = Vec::new();
+        let limit = self.limit.unwrap_or(10);
+        if !(1..=MAX_LIMIT).contains(&limit) {
+            errors.push(FieldError::new("limit", format!("{limit} is not from 1 to {MAX_LIMIT}")));
+        }
+        if let Some(numbers) = self.numbers.filter(|numbers| !(0.0..=1.0).contains(numbers)) {
+            errors.push(FieldError::new("numbers", format!("{numbers} is not from 0 to 1")));
+        }
+        let space = self.space.and_then(|name| {
+            Space::parse(&name).map_err(|error| errors.push(FieldError::new("space", error.to_string()))).ok()
+        });
+        let filter = match self.filters.map(serde_json::from_value::<Option<FilterInput>>).transpose() {
+            Ok(input) => input.flatten().map_or(Ok(Filter::default()), FilterInput::check),
+            Err(error) => Err(vec![FieldError::new("filters", error.to_string())]),
+        };
+        let filter = filter.unwrap_or_else(|found| {
+            errors.extend(found);
+            Filter::default()
+        });
+        if !errors.is_empty() {
+            return Err(ApiError::fields(Code::InvalidFilter, errors));
+        }
+        let numbers = self.numbers.map(|numbers| numbers as f32);
+        let (relax, fold) = (self.relax.unwrap_or(false), self.fold.unwrap_or(false));
+        Ok(SimilarOptions { filter, limit, space, numbers, relax, fold })
     }
 }

@@ -45,10 +45,43 @@ async fn similar_tracks_come_with_reasons() {
         ("exclude_track_ids=2,3", vec![4]),
         ("max_per_artist=1&limit=2", vec![2, 3]),
         ("space=compass/3/1&limit=1", vec![2]),
+        ("bpm_min=60&bpm_max=62", vec![]),
+        ("bpm_min=60&bpm_max=62&bpm_octaves=true", vec![2]),
+        ("genre=music", vec![]),
+        ("genre=world&include_subgenres=true", vec![]),
+        ("genre=pop&include_subgenres=true&limit=1", vec![2]),
+        ("genre=jazz&year_max=1980&limit=2", vec![]),
+        ("genre=jazz&year_max=1980&relax=true&limit=1", vec![4]),
+        ("genre=jazz&relax=true&limit=2", vec![4, 2]),
+        ("numbers=0&limit=3", vec![2, 3, 4]),
     ] {
         let answer = app.get(&format!("/api/tracks/1/similar?{query}")).await.json();
         assert_eq!(ids(&answer["items"]), expected, "{query}");
     }
+}
+
+#[tokio::test]
+async fn what_was_given_up_or_folded_is_told() {
+    let app = app().await;
+    app.add(json!({"id": 6, "title": "Warm (Remastered)", "artist": "Cy", "genre": "Jazz"}), [0.1, 1.0, 0.1]).await;
+    let path = "/api/tracks/3/similar?genre=jazz&key=8A&fold=true&relax=true&limit=1";
+    let item = app.get(path).await.json()["items"][0].clone();
+    assert_eq!((&item["track"]["id"], &item["why"]["relaxed"]), (&json!(6), &json!(["key"])));
+    assert!(item.get("versions").is_none(), "no more were looked at than were asked for");
+    let body =
+        json!({"query_track_id": 3, "limit": 5, "fold": true, "relax": true, "numbers": 0.5, "filters": {"key": "8A"}});
+    let items = app.post("/api/track-vectors/search", &body).await.json();
+    assert_eq!(ids(&items), [2, 1, 6]);
+    assert_eq!((&items[2]["versions"], &items[2]["relaxed"]), (&json!([4]), &json!(["key"])));
+    let body = json!({"seeds": [{"track_id": 3}], "fold": true, "filters": {"genre": "Jazz"}});
+    let item = app.post("/api/similar", &body).await.json()["items"][0].clone();
+    assert_eq!((&item["track"]["id"], &item["versions"]), (&json!(6), &json!([4])));
+    assert!(item["why"].get("relaxed").is_none());
+    app.post("/api/track-vectors", &json!({"track_id": 1, "embedding": [1, 2]})).await;
+    let weighed = app.get("/api/tracks/1/similar?space=external/2&numbers=0.5").await.problem(422, "invalid_filter");
+    assert!(weighed["detail"].as_str().is_some() && weighed.to_string().contains("numbers"), "{weighed}");
+    app.get("/api/tracks/1/similar?numbers=2").await.problem(422, "invalid_filter");
+    app.get("/api/search?q=warm&numbers=0.5").await.problem(422, "invalid_filter");
 }
 
 #[tokio::test]
@@ -80,6 +113,7 @@ async fn several_seeds_pull_and_push() {
         (json!({"seeds": [{"track_id": 1}], "limit": 0}), "invalid_filter"),
         (json!({"seeds": [{"track_id": 1}], "limit": 1001}), "invalid_filter"),
         (json!({"seeds": [{"track_id": 1}], "space": "'; DROP"}), "invalid_filter"),
+        (json!({"seeds": [{"track_id": 1}], "numbers": 1.5}), "invalid_filter"),
         (json!({"seeds": 7}), "invalid_filter"),
     ] {
         app.post("/api/similar", &body).await.problem(422, code);

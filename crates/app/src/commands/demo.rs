@@ -85,7 +85,7 @@ async fn show(library: &Library, track: &Track) -> anyhow::Result<()> {
     let options = SimilarOptions {
         limit: 5,
         filter: soniquebay_domain::Filter { exclude_same_artist: true, ..Default::default() },
-        space: None,
+        ..SimilarOptions::default()
     };
     let seeds = [Seed { track_id: track.id, weight: 1.0 }];
     output::answer(&library.recommender_on_disk().await?.similar(&seeds, options).await?)

@@ -13,7 +13,8 @@ pub(crate) async fn run(cli: &Cli, args: &SimilarArgs) -> anyhow::Result<()> {
     let library = Library::open(cli).await?;
     let track = resolve(&library, &args.track).await?;
     let seeds = [Seed { track_id: track.id, weight: 1.0 }];
-    let answer = match library.recommender_on_disk().await?.similar(&seeds, options(&args.answer)?).await {
+    let options = SimilarOptions { numbers: args.numbers, ..options(&args.answer)? };
+    let answer = match library.recommender_on_disk().await?.similar(&seeds, options).await {
         Ok(answer) => answer,
         Err(SearchError::Pending { .. }) if matches!(library.health().await, Err(EmbedError::ModelMissing { .. })) => {
             return Err(End::ModelMissing.into());
@@ -34,7 +35,8 @@ pub(crate) fn options(args: &AnswerArgs) -> anyhow::Result<SimilarOptions> {
             errors.iter().map(|error| format!("{}: {}", flag(&error.field), error.reason)).collect();
         End::Usage(format!("a filter is wrong: {}", reasons.join("; ")))
     })?;
-    Ok(SimilarOptions { filter, limit: args.limit.into(), space: None })
+    let (relax, fold) = (args.relax, args.fold);
+    Ok(SimilarOptions { filter, limit: args.limit.into(), relax, fold, ..SimilarOptions::default() })
 }
 
 /// What a field of the JSON filter is called here.

@@ -52,6 +52,10 @@ fn imports_say_what_they_did_and_twice_changes_nothing() {
     assert_eq!(filtered["items"][0]["track"]["artist"], "Björk");
     let none = data.run(&["similar", "So What", "--years", "2001..", "--json"]).expect(0).json();
     assert!(none["items"].as_array().unwrap().is_empty());
+    let relaxed = ["similar", "So What", "--years", "2001..", "--relax", "--fold", "--numbers", "0.5"];
+    assert!(data.run(&relaxed).expect(0).out.contains("other year"));
+    data.run(&["similar", "So What", "--numbers", "2"]).expect(2);
+    data.run(&["similar", "So What", "--bpm-octaves"]).expect(2);
     assert!(data.run(&["similar", "nothing like this"]).expect(3).err.contains("no track"));
     assert!(data.run(&["similar", "4711"]).expect(3).err.contains("4711"));
     assert!(data.run(&["similar", "So What", "--key", "H flat"]).expect(2).err.contains("--key"));

@@ -7,13 +7,18 @@ use crate::Services;
 use crate::error::ApiError;
 use crate::extract::TrackPath;
 use crate::openapi::FilterParams;
-use crate::params::{MAX_LIMIT, Params};
+use crate::params::Params;
 use crate::routes::similar::AnswerView;
 
 /// More like this track
 #[utoipa::path(
     get, path = "/api/tracks/{id}/similar", operation_id = "similar_tracks", tag = "search",
-    params(("id" = i64, Path, description = "Which track", minimum = 1, example = 123), FilterParams),
+    params(
+        ("id" = i64, Path, description = "Which track", minimum = 1, example = 123),
+        ("numbers" = Option<f32>, Query, nullable = false, minimum = 0, maximum = 1, example = 0.5,
+            description = "How much its measured numbers count beside its words: 0, not at all, to 1, as they are stored"),
+        FilterParams,
+    ),
     responses(
         (status = 200, description = "The nearest tracks, with what speaks for each", body = AnswerView),
         (status = 404, description = "`no_track`, `no_vector`", body = ProblemView,
@@ -27,7 +32,8 @@ pub(crate) async fn similar_tracks(
     TrackPath(id): TrackPath,
     mut params: Params,
 ) -> Result<Json<AnswerView>, ApiError> {
-    let options = SimilarOptions { filter: params.filter(), limit: params.limit(10, MAX_LIMIT), space: params.space() };
+    let numbers = params.number("numbers", &(0.0..=1.0));
+    let options = SimilarOptions { numbers, ..params.options() };
     params.finish()?;
     let seeds = [Seed { track_id: id, weight: 1.0 }];
     Ok(Json(services.recommender.similar(&seeds, options).await?.into()))

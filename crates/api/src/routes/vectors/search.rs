@@ -12,7 +12,7 @@ use super::with_space;
 use crate::Services;
 use crate::error::{ApiError, Code};
 use crate::extract::JsonBody;
-use crate::routes::similar::read_options;
+use crate::routes::similar::OptionsInput;
 
 /// A vector, or a track that has one.
 #[derive(Deserialize, ToSchema)]
@@ -37,6 +37,14 @@ pub(crate) struct VectorQuery {
     filters: Option<Value>,
     /// The space to search; the serving one where left out.
     space: Option<String>,
+    /// How much the query's measured numbers count beside its words: 0, not at all, to 1, as they are.
+    #[schema(minimum = 0, maximum = 1)]
+    numbers: Option<f64>,
+    /// Whether conditions of the filter may be given up where too few tracks meet all of them: the key first, then tempo,
+    /// duration, tags, years and genre.
+    relax: Option<bool>,
+    /// Whether versions of one recording are answered once, and those of the track asked about not at all.
+    fold: Option<bool>,
 }
 
 /// A track near the query.
@@ -57,6 +65,14 @@ pub(crate) struct NeighbourView {
     genre: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     year: Option<i32>,
+    /// The conditions of the filter that it does not meet, where they were given up.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    relaxed: Vec<&'static str>,
+    /// Further versions of the recording, where they are folded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    versions: Vec<i64>,
 }
 
 impl From<Found> for NeighbourView {
@@ -71,6 +87,8 @@ impl From<Found> for NeighbourView {
             album: fields.album,
             genre: fields.genre,
             year: fields.year,
+            relaxed: found.why.relaxed,
+            versions: found.versions.into_iter().map(TrackId::get).collect(),
         }
     }
 }
@@ -95,7 +113,15 @@ impl From<Found> for NeighbourView {
 pub(crate) async fn search_vectors(State(services): State<Services>, body: JsonBody) -> Result<Response, ApiError> {
     let query: VectorQuery = body.read(Code::InvalidVector)?;
     let refuse = |error| ApiError::fields(Code::InvalidVector, vec![error]);
-    let options = read_options(query.filters, query.limit, query.space.as_deref())?;
+    let options = OptionsInput {
+        filters: query.filters,
+        limit: query.limit,
+        space: query.space,
+        numbers: query.numbers,
+        relax: query.relax,
+        fold: query.fold,
+    };
+    let options = options.check()?;
     let answer = match (query.embedding, query.query_track_id) {
         (Some(numbers), None) => {
             let vector = read_embedding(&numbers).map_err(refuse)?;
