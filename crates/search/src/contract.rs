@@ -6,13 +6,11 @@ use std::collections::HashMap;
 
 use soniquebay_domain::{
     Applied, Catalog, Change, Facts, Filter, Hit, Key, Priority, Range, Space, Target, TrackId, TrackPatch, TrackWrite,
-    Vector, VectorIndex, VectorStore, VectorWrite, WriteMode, cosine, fold,
+    Vector, VectorIndex, VectorStore, VectorWrite, WriteMode, cosine, fold, with_subgenres,
 };
 
 /// Scores may differ so much from the oracle's, for the order of summation and for L2 turned into cosine.
 const TOLERANCE: f32 = 2e-4;
-const DIMS: usize = 24;
-const TRACKS: usize = 240;
 const SEARCHES: usize = 120;
 
 type Truth = HashMap<TrackId, (Vector, Facts)>;
@@ -49,13 +47,13 @@ enum Accuracy {
 
 /// The share of the oracle's neighbours that was answered.
 async fn checked(index: &dyn VectorIndex, catalog: &dyn Catalog, vectors: &dyn VectorStore, accuracy: Accuracy) -> f64 {
-    let space = Space::new("contract", DIMS, "1").expect("a space");
-    let mut random = Random(0x5eed);
+    let mut random = Random { state: 0x5eed, tracks: 240, dims: 24 };
+    let space = random.space();
     let query = random.vector();
     assert_eq!(found(index, &space, &query, 5, &Filter::default()).await, [], "an unknown space answers nothing");
 
     let mut truth = fill(&mut random, catalog, vectors, &space).await;
-    let longer = Vector::new(vec![1.0; DIMS + 1]).expect("a vector");
+    let longer = Vector::new(vec![1.0; random.dims + 1]).expect("a vector");
     assert_eq!(found(index, &space, &longer, 5, &Filter::default()).await, [], "another length answers nothing");
     assert_eq!(found(index, &space, &query, 0, &Filter::default()).await, [], "none were asked for");
     let (mut answered, mut expected) = (0, 0);
@@ -72,15 +70,35 @@ async fn checked(index: &dyn VectorIndex, catalog: &dyn Catalog, vectors: &dyn V
     answered as f64 / f64::from(expected.max(1))
 }
 
+/// Fills the (empty) stores with a library of this many tracks and numbers a vector, another one for each seed, and
+/// compares a few dozen answers with the oracle's, under random filters.
+///
+/// # Panics
+/// Where an answer is not the oracle's.
+pub async fn any_library(
+    index: &dyn VectorIndex,
+    catalog: &dyn Catalog,
+    vectors: &dyn VectorStore,
+    (seed, tracks, dims): (u64, usize, usize),
+) {
+    let mut random = Random { state: seed, tracks, dims };
+    let space = random.space();
+    let truth = fill(&mut random, catalog, vectors, &space).await;
+    for _ in 0..SEARCHES / 3 {
+        compare(index, &space, &truth, &mut random, Accuracy::Exact).await;
+    }
+}
+
 async fn found(index: &dyn VectorIndex, space: &Space, query: &Vector, k: usize, filter: &Filter) -> Vec<Hit> {
     index.search(space, query, k, filter).await.expect("the index searches")
 }
 
 async fn fill(random: &mut Random, catalog: &dyn Catalog, vectors: &dyn VectorStore, space: &Space) -> Truth {
-    let writes = (0..TRACKS).map(|number| write(Target::Recognised { id: None }, random.patch(number))).collect();
+    let writes =
+        (0..random.tracks).map(|number| write(Target::Recognised { id: None }, random.patch(number))).collect();
     let ids: Vec<TrackId> = catalog.apply(writes).await.expect("tracks are written").into_iter().map(done).collect();
     let mut known: Vec<Vector> = Vec::new();
-    for number in 0..TRACKS {
+    for number in 0..random.tracks {
         // Every sixth vector is one that another track has too: ties.
         let twin = (number % 6 == 5).then(|| known[random.below(known.len())].clone());
         known.push(twin.unwrap_or_else(|| random.vector()));
@@ -123,7 +141,7 @@ async fn follow_writes(
                 let written = catalog.apply(vec![write(Target::Existing { id, version: None }, patch)]).await;
                 written.expect("the track is written").into_iter().for_each(|applied| assert_eq!(done(applied), id));
                 let only = Filter { years: Range { min: None, max: Some(1901.0) }, ..Filter::default() };
-                let hits = found(index, space, &truth[&id].0, TRACKS, &only).await;
+                let hits = found(index, space, &truth[&id].0, random.tracks, &only).await;
                 assert!(hits.iter().any(|hit| hit.track_id == id), "changed filter data is seen at once");
                 truth.get_mut(&id).expect("known").1 = facts(catalog, &[id]).await.remove(&id).expect("known");
             }
@@ -132,7 +150,7 @@ async fn follow_writes(
                 truth.remove(&id);
             }
         }
-        let all = found(index, space, &random.vector(), TRACKS + 1, &Filter::default()).await;
+        let all = found(index, space, &random.vector(), random.tracks + 1, &Filter::default()).await;
         assert_eq!(all.len(), truth.len(), "as many as there are, after round {round}");
         check_passing(index, space, truth, &usual).await;
     }
@@ -140,9 +158,9 @@ async fn follow_writes(
 
 /// All that pass are answered where all are asked for, and no others.
 async fn check_passing(index: &dyn VectorIndex, space: &Space, truth: &Truth, filter: &Filter) {
-    let query = Vector::new(vec![1.0; DIMS]).expect("a vector");
+    let query = Vector::new(vec![1.0; space.dims()]).expect("a vector");
     let mut hits: Vec<TrackId> =
-        found(index, space, &query, TRACKS + 1, filter).await.into_iter().map(|hit| hit.track_id).collect();
+        found(index, space, &query, truth.len() + 1, filter).await.into_iter().map(|hit| hit.track_id).collect();
     hits.sort();
     let mut passing: Vec<TrackId> =
         truth.iter().filter(|(id, (_, facts))| filter.admits(**id, facts)).map(|(id, _)| *id).collect();
@@ -159,8 +177,8 @@ async fn compare(
     accuracy: Accuracy,
 ) -> (u32, u32) {
     let filter = random.filter(truth);
-    let k = [1, 3, 10, 50, TRACKS * 2][random.below(5)];
-    let query = if random.one_in(3) { truth[&random.track(truth)].0.clone() } else { random.vector() };
+    let k = [1, 3, 10, 50, random.tracks * 2 + 1][random.below(5)];
+    let query = random.query(truth);
     let hits = found(index, space, &query, k, &filter).await;
     let expected = oracle(truth, &query, k, &filter);
     let told = || format!("k {k}, {filter:?}\n found {hits:?}\n oracle {expected:?}");
@@ -265,12 +283,17 @@ async fn facts(catalog: &dyn Catalog, ids: &[TrackId]) -> HashMap<TrackId, Facts
 }
 
 /// SplitMix64: the same library on every machine.
-struct Random(u64);
+struct Random {
+    state: u64,
+    /// Of the library.
+    tracks: usize,
+    dims: usize,
+}
 
 impl Random {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
@@ -285,8 +308,24 @@ impl Random {
     }
 
     fn vector(&mut self) -> Vector {
-        let numbers = (0..DIMS).map(|_| (self.next() >> 40) as f32 / 8_388_608.0 - 1.0).collect();
+        let numbers = (0..self.dims).map(|_| (self.next() >> 40) as f32 / 8_388_608.0 - 1.0).collect();
         Vector::new(numbers).expect("random numbers have a direction")
+    }
+
+    fn space(&self) -> Space {
+        Space::new("contract", self.dims, "1").expect("a space")
+    }
+
+    /// Any direction, that of a track, or that of a track whose last numbers weigh less, as a question can wish.
+    fn query(&mut self, truth: &Truth) -> Vector {
+        if truth.is_empty() || self.one_in(3) {
+            return self.vector();
+        }
+        let near = truth[&self.track(truth)].0.clone();
+        let weight = [1.0, 0.5, 0.0][self.below(3)];
+        let mut numbers = near.as_slice().to_vec();
+        numbers.iter_mut().skip(self.dims.div_ceil(2)).for_each(|number| *number *= weight);
+        Vector::new(numbers).unwrap_or(near)
     }
 
     fn maybe<T>(&mut self, value: T) -> Change<T> {
@@ -324,7 +363,11 @@ impl Random {
     fn filter(&mut self, truth: &Truth) -> Filter {
         let mut filter = Filter::default();
         if self.one_in(4) {
-            filter.genres = (0..=self.below(2)).map(|_| fold(GENRES[self.below(GENRES.len())])).collect();
+            let mut genres: Vec<String> = (0..=self.below(2)).map(|_| fold(GENRES[self.below(GENRES.len())])).collect();
+            if self.one_in(3) {
+                genres = genres.iter().flat_map(|genre| with_subgenres(genre)).collect();
+            }
+            filter.genres = genres;
         }
         if self.one_in(6) {
             filter.tags = vec![fold(TAGS[self.below(3)])];
@@ -333,7 +376,8 @@ impl Random {
             filter.years = self.range(1960, 60);
         }
         if self.one_in(6) {
-            filter.bpm = self.range(60, 120);
+            filter.bpm = self.range(40, 160);
+            filter.bpm_octaves = self.one_in(2);
         }
         if self.one_in(6) {
             filter.duration = self.range(90, 400);
@@ -344,14 +388,14 @@ impl Random {
         if self.one_in(5) {
             filter.excluded_artists = (0..3).map(|_| fold(&format!("Artist {}", self.below(9)))).collect();
         }
-        if self.one_in(5) {
+        if self.one_in(5) && !truth.is_empty() {
             filter.excluded_tracks = (0..40).map(|_| self.track(truth)).collect();
         }
         if self.one_in(3) {
             filter.max_per_artist = Some(1 + self.below(3));
         }
         if self.one_in(8) {
-            let file = format!("/music/a/{}.flac", self.below(TRACKS));
+            let file = format!("/music/a/{}.flac", self.below(self.tracks.max(1)));
             filter.path_prefix = Some(["/music/a", "/music/a/", "/", file.as_str()][self.below(4)].into());
         }
         filter
@@ -365,6 +409,6 @@ impl Random {
     }
 }
 
-const GENRES: [&str; 5] = ["Rock", "Électro", "jazz", "Hip-Hop", "Ambient"];
+const GENRES: [&str; 6] = ["Rock", "Hard Rock", "Électro", "jazz", "Hip-Hop", "Ambient"];
 const TAGS: [&str; 3] = ["Live", "late night", "Été"];
 const KEYS: [&str; 6] = ["8A", "8B", "C", "F# minor", "3B", "12A"];

@@ -210,6 +210,7 @@ async fn finished<T>(work: JoinHandle<T>) -> Result<T, StoreError> {
 mod tests {
     use std::sync::Arc;
 
+    use proptest::prelude::*;
     use soniquebay_domain::{Filter, Space, Vector, VectorIndex};
 
     use super::MemoryIndex;
@@ -221,6 +222,18 @@ mod tests {
         let library = Arc::new(Library::default());
         let index = MemoryIndex::new(library.clone());
         contract::vector_index(&index, &*library, &*library).await;
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_library_is_answered_as_the_oracle_answers(case in (any::<u64>(), 0..300usize, 2..48usize)) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let library = Arc::new(Library::default());
+            let index = MemoryIndex::new(library.clone());
+            runtime.block_on(contract::any_library(&index, &*library, &*library, case));
+        }
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use proptest::prelude::*;
 use soniquebay_domain::{Change, Filter, Space, StoreError, TrackFields, TrackId, TrackPatch, TrackState, VectorWrite};
 use soniquebay_search::{MemoryIndex, contract};
 
@@ -38,6 +39,20 @@ async fn the_pgvector_index_keeps_the_contract_while_it_scans() {
 async fn the_memory_index_keeps_the_contract(fixture: Fixture) {
     let index = MemoryIndex::new(fixture.store.clone());
     contract::vector_index(&index, &*fixture.store, &*fixture.store).await;
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_sqlite_vec_index_answers_any_library_as_the_oracle_does(case in (any::<u64>(), 0..200usize, 2..48usize)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let fixture = Fixture::sqlite().await;
+            let index = fixture.store.stored_index();
+            contract::any_library(&*index, &*fixture.store, &*fixture.store, case).await;
+        });
+    }
 }
 
 async fn a_vector_needs_its_track_and_all_are_stored_or_none(fixture: Fixture) {
