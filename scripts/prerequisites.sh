@@ -111,6 +111,12 @@ need_postgres() {
         fail "PostgreSQL cannot be had: tests start one" "Run scripts/postgres.sh to see why."
 }
 
+# Makes up requests from the description of the API, and holds the answers against it. Kept under .cache.
+need_schemathesis() {
+    scripts/schemathesis.sh ||
+        fail "Schemathesis cannot be had: a test runs it" "Run scripts/schemathesis.sh to see why; it needs python3 with pip."
+}
+
 need_components() {
     cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 && return
     command -v rustup >/dev/null ||

@@ -17,4 +17,5 @@ mod kill;
 mod model;
 mod music_folder;
 mod program;
+mod schemathesis;
 mod typed_search;
