@@ -1,4 +1,5 @@
 mod embedding;
+mod services;
 
 use std::path::PathBuf;
 
@@ -7,6 +8,7 @@ use soniquebay_domain::{JobId, JobKind, JobState, Space};
 use soniquebay_wire::{FilterInput, RangeInput};
 
 pub(crate) use embedding::EmbeddingArgs;
+pub(crate) use services::ServicesArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,6 +41,9 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) embedding: EmbeddingArgs,
 
+    #[command(flatten)]
+    pub(crate) services: ServicesArgs,
+
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -57,6 +62,14 @@ pub(crate) enum LogFormat {
 pub(crate) enum Command {
     /// Serve the library and recommender APIs, and keep every vector up to date.
     Serve(ServeArgs),
+    /// Serve the library API alone: tracks, whose writes are told over Redis.
+    Library(RoleArgs),
+    /// Serve the recommender API alone: vectors, similar tracks, typed search.
+    Recommender(RoleArgs),
+    /// Turn events into jobs, and find what no event told.
+    Listener(ListenerArgs),
+    /// Work on jobs: make vectors. As many as you like, on any machines.
+    Worker(WorkerArgs),
     /// Read music folders: new, changed, moved and deleted files.
     Scan(ScanArgs),
     /// Read tracks from a JSONL or CSV file, or from standard input.
@@ -94,6 +107,64 @@ pub(crate) struct ServeArgs {
     /// delete everything.
     #[arg(long)]
     pub(crate) insecure: bool,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+/// A role that answers over HTTP.
+#[derive(Debug, Args)]
+pub(crate) struct RoleArgs {
+    /// Where it answers. [default: 127.0.0.1:8001 for library, 8002 for recommender, 8003 for listener, 8004 for worker]
+    #[arg(long, value_name = "ADDRESS", env = "SONIQUEBAY_LISTEN")]
+    pub(crate) listen: Option<std::net::SocketAddr>,
+
+    /// Allow an address that other machines can reach. THERE IS NO ACCESS CONTROL: whoever reaches it can read, change and
+    /// delete everything.
+    #[arg(long)]
+    pub(crate) insecure: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListenerArgs {
+    #[command(flatten)]
+    pub(crate) role: RoleArgs,
+
+    /// How often the library's tracks are compared with the recommender's vectors, for what no event told.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, env = "RECONCILE_INTERVAL",
+        value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) reconcile_every: u64,
+
+    /// Forget vectors of tracks that the library does not know, however many they are. Without this, more than 5 % of all
+    /// at once are kept, as the library may be the wrong one.
+    #[arg(long)]
+    pub(crate) forget_any_number: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WorkerArgs {
+    #[command(flatten)]
+    pub(crate) role: RoleArgs,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+/// How much a worker does at once.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LimitArgs {
+    /// Batches in work side by side. [default: 2, or 1 where there is one core or less than a gigabyte of memory]
+    #[arg(long, value_name = "N", env = "WORKER_CONCURRENCY", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) concurrency: Option<u16>,
+
+    /// Jobs claimed together.
+    #[arg(long, value_name = "N", default_value_t = 64, env = "WORKER_BATCH", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) batch: u16,
+
+    /// How long a batch may take.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, env = "WORKER_TIME_LIMIT",
+        value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) time_limit: u64,
 }
 
 /// An address, or none on purpose.
@@ -419,7 +490,11 @@ impl Cli {
     /// Whether the command runs until it is told to stop.
     pub(crate) fn is_long_running(&self) -> bool {
         match &self.command {
-            Command::Serve(_) => true,
+            Command::Serve(_)
+            | Command::Library(_)
+            | Command::Recommender(_)
+            | Command::Listener(_)
+            | Command::Worker(_) => true,
             Command::Demo(demo) => demo.serve,
             _ => false,
         }

@@ -1,23 +1,42 @@
-//! The composition root: the one place that names the database, the models and the index together.
+//! The composition root: the one place that names databases, brokers, models and the index together.
 
 use std::sync::Arc;
 
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use soniquebay_domain::{Database, EmbedError, Space, SystemClock, VectorIndex, Vectorizer};
+use soniquebay_broker::bus::{LocalBus, PublishingCatalog, RedisBus};
+use soniquebay_broker::celery::{CeleryConfig, CeleryNode, CeleryQueue, CelerySettlement};
+use soniquebay_domain::{
+    Catalog, Database, EmbedError, EventBus, JobQueue, Settlement, Space, SystemClock, Tracks, VectorIndex, Vectorizer,
+    Vectors,
+};
 use soniquebay_embed::model_files::ModelFiles;
 use soniquebay_pipeline::{Parts, Worker, WorkerLimits};
 use soniquebay_search::{MemoryIndex, Recommender, Serving};
+use soniquebay_store::postgres::PostgresStore;
+use soniquebay_store::remote::{RemoteLibrary, RemoteVectors};
 use soniquebay_store::sqlite::SqliteStore;
 
-use crate::cli::{Cli, EmbeddingArgs};
+use crate::cli::{Cli, EmbeddingArgs, ServicesArgs};
 use crate::data_folder::DataFolder;
+use crate::exit::End;
 use crate::models::{Models, tell_counters};
 
-/// One library, opened: its file, and what makes vectors of it.
+/// What a database is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A library: the catalogue, its vectors, and the table of jobs where jobs are no messages.
+    Library,
+    /// A recommender whose tracks are copies of a library's elsewhere.
+    Mirror,
+}
+
+/// One library, opened: its database, its jobs, and what makes vectors of it.
 pub(crate) struct Library {
     pub(crate) folder: DataFolder,
     pub(crate) store: Arc<dyn Database>,
+    pub(crate) work: Work,
+    services: ServicesArgs,
     models: Models,
     /// What fills the wanted spaces, the preferred one first.
     wanted: Vec<Arc<dyn Vectorizer>>,
@@ -27,25 +46,42 @@ pub(crate) struct Library {
 
 impl Library {
     pub(crate) async fn open(cli: &Cli) -> anyhow::Result<Self> {
-        Self::open_in(DataFolder::open(cli.data.as_deref())?, &cli.embedding).await
+        Self::open_for(Purpose::Library, cli).await
     }
 
-    pub(crate) async fn open_in(folder: DataFolder, embedding: &EmbeddingArgs) -> anyhow::Result<Self> {
+    pub(crate) async fn open_for(purpose: Purpose, cli: &Cli) -> anyhow::Result<Self> {
+        let folder = DataFolder::open(cli.data.as_deref())?;
         let files = folder.model();
-        Self::open_with(folder, files, embedding).await
+        Self::open_with(purpose, folder, files, &cli.embedding, &cli.services).await
     }
 
-    /// A library in one folder, with the model of another.
-    pub(crate) async fn open_with(
+    /// A library in one folder and nowhere else, with the model of another.
+    pub(crate) async fn open_alone(
         folder: DataFolder,
         files: ModelFiles,
         embedding: &EmbeddingArgs,
     ) -> anyhow::Result<Self> {
-        let store: Arc<dyn Database> = Arc::new(SqliteStore::open(&folder.database(), Arc::new(SystemClock)).await?);
-        let models = Models::new(files, embedding, Some(Arc::clone(&store)));
+        Self::open_with(Purpose::Library, folder, files, embedding, &ServicesArgs::default()).await
+    }
+
+    async fn open_with(
+        purpose: Purpose,
+        folder: DataFolder,
+        files: ModelFiles,
+        embedding: &EmbeddingArgs,
+        services: &ServicesArgs,
+    ) -> anyhow::Result<Self> {
+        let store = open_database(purpose, &folder, services).await?;
+        let models = Models::new(files, embedding, services.redis(), Some(Arc::clone(&store)));
         let wanted = models.wanted()?;
-        let library = Self { folder, store, models, wanted, serving: embedding.serving_space.clone() };
-        if library.store.wanted_spaces().await?.is_empty() {
+        let work = match Work::by_messages(services, wanted[0].space())? {
+            Some(work) => work,
+            None => Work::by_table(services, Arc::clone(&store))?,
+        };
+        let (services, serving) = (services.clone(), embedding.serving_space.clone());
+        let library = Self { folder, store, work, services, models, wanted, serving };
+        // Where the vectors are another's, so is the word on which are wanted.
+        if services_fill_here(&library.services) && library.store.wanted_spaces().await?.is_empty() {
             library.want_spaces().await?;
         }
         Ok(library)
@@ -74,6 +110,25 @@ impl Library {
         refused
     }
 
+    /// Whether the vectors of this library's tracks are made by other processes, which hear of them by events alone.
+    pub(crate) fn is_filled_elsewhere(&self) -> bool {
+        !services_fill_here(&self.services)
+    }
+
+    /// Whether other machines may work on the same database.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.services.shares_database()
+    }
+
+    /// The tracks, with writes told to whoever listens beyond this database.
+    pub(crate) fn catalog(&self) -> Arc<dyn Catalog> {
+        let store: Arc<dyn Catalog> = self.store.clone();
+        match self.work.celery.is_some() || self.services.redis().is_some() {
+            true => Arc::new(PublishingCatalog::new(store, Arc::clone(&self.work.bus))),
+            false => store,
+        }
+    }
+
     /// Questions answered from memory: for a process that answers many.
     pub(crate) async fn recommender_in_memory(&self) -> anyhow::Result<Recommender> {
         // Full vectors lie beside the database: the system's folder for temporary files may itself lie in memory.
@@ -81,7 +136,7 @@ impl Library {
         self.recommender(Arc::new(index)).await
     }
 
-    /// Questions answered from the file: for a process that answers one.
+    /// Questions answered from the database: for a process that answers one.
     pub(crate) async fn recommender_on_disk(&self) -> anyhow::Result<Recommender> {
         self.recommender(self.store.stored_index()).await
     }
@@ -105,26 +160,190 @@ impl Library {
         Ok(Recommender { catalog: self.store.clone(), vectors, index, vectorizers, serving })
     }
 
-    /// Counts from now on, and says what was counted, in Prometheus' text format.
-    pub(crate) fn counters(&self) -> anyhow::Result<Arc<dyn Fn() -> String + Send + Sync>> {
-        let counted = PrometheusBuilder::new().install_recorder().context("nothing can be counted")?;
-        let servers = self.models.servers();
-        Ok(Arc::new(move || {
-            servers.iter().for_each(|server| tell_counters(server));
-            counted.render()
-        }))
+    /// What counts from now on, and says what was counted.
+    pub(crate) fn counters(&self) -> anyhow::Result<Counters> {
+        counters(&self.models)
     }
 
     /// A worker over this library's jobs.
-    pub(crate) fn worker(&self, listener: impl Fn(soniquebay_domain::Progress) + Send + Sync + 'static) -> Arc<Worker> {
+    pub(crate) fn worker(
+        &self,
+        limits: WorkerLimits,
+        listener: impl Fn(soniquebay_domain::Progress) + Send + Sync + 'static,
+    ) -> Arc<Worker> {
         let store = self.store.clone();
+        let settlement: Arc<dyn Settlement> = match &self.work.celery {
+            Some(queue) => Arc::new(CelerySettlement::new(queue.clone(), store.clone())),
+            None => store.clone(),
+        };
         let parts = Parts {
-            queue: store.clone(),
-            settlement: store.clone(),
+            queue: Arc::clone(&self.work.queue),
+            settlement,
             tracks: Some(store.clone()),
             vectors: store,
             vectorizers: self.wanted.clone(),
         };
-        Arc::new(Worker::new(parts, WorkerLimits::default(), listener))
+        Arc::new(Worker::new(parts, limits, listener))
+    }
+}
+
+/// Whether vectors are stored in the database that is opened.
+fn services_fill_here(services: &ServicesArgs) -> bool {
+    services.recommender().is_none() || services.shares_database()
+}
+
+async fn open_database(
+    purpose: Purpose,
+    folder: &DataFolder,
+    services: &ServicesArgs,
+) -> anyhow::Result<Arc<dyn Database>> {
+    let (clock, has_messages) = (Arc::new(SystemClock), services.celery().is_some());
+    if services.shares_database() {
+        let store = PostgresStore::connect(services.database().unwrap_or_default(), clock).await?;
+        return Ok(match purpose {
+            Purpose::Mirror => Arc::new(store.mirror()),
+            Purpose::Library if has_messages => Arc::new(store.without_queue()),
+            Purpose::Library => Arc::new(store),
+        });
+    }
+    let path = match services.database() {
+        None => folder.database(),
+        Some(url) => match url.strip_prefix("sqlite://").filter(|path| !path.is_empty()) {
+            Some(path) => path.into(),
+            None => {
+                let scheme: String = url.split("://").next().unwrap_or_default().chars().take(40).collect();
+                let message = format!(
+                    "DATABASE_URL: {scheme:?} names no database that is known: write sqlite:///path or \
+                     postgres://user:password@host/name"
+                );
+                return Err(End::Usage(message).into());
+            }
+        },
+    };
+    let store = SqliteStore::open(&path, clock).await?;
+    Ok(match purpose {
+        Purpose::Mirror => Arc::new(store.mirror()),
+        Purpose::Library if has_messages => Arc::new(store.without_queue()),
+        Purpose::Library => Arc::new(store),
+    })
+}
+
+/// Says what was counted, in Prometheus' text format.
+pub(crate) type Counters = Arc<dyn Fn() -> String + Send + Sync>;
+
+fn counters(models: &Models) -> anyhow::Result<Counters> {
+    let counted = PrometheusBuilder::new().install_recorder().context("nothing can be counted")?;
+    let servers = models.servers();
+    Ok(Arc::new(move || {
+        servers.iter().for_each(|server| tell_counters(server));
+        counted.render()
+    }))
+}
+
+/// Where jobs are, and how parts tell each other what happened.
+pub(crate) struct Work {
+    pub(crate) queue: Arc<dyn JobQueue>,
+    pub(crate) bus: Arc<dyn EventBus>,
+    /// The same queue, where jobs are Celery's messages.
+    pub(crate) celery: Option<CeleryQueue>,
+}
+
+impl Work {
+    /// Jobs as Celery's messages on Redis, where the settings say so.
+    pub(crate) fn by_messages(services: &ServicesArgs, default_space: &Space) -> anyhow::Result<Option<Self>> {
+        let Some((broker, results)) = services.celery() else { return Ok(None) };
+        let config = CeleryConfig::new(broker, results, default_space.clone())
+            .map_err(|error| End::Usage(error.to_string()))?;
+        let queue = CeleryQueue::connect(config, Arc::new(SystemClock)).map_err(|error| End::Usage(error.to_string()))?;
+        Ok(Some(Self { queue: Arc::new(queue.clone()), bus: bus(services)?, celery: Some(queue) }))
+    }
+
+    fn by_table(services: &ServicesArgs, store: Arc<dyn Database>) -> anyhow::Result<Self> {
+        Ok(Self { queue: store, bus: bus(services)?, celery: None })
+    }
+
+    /// What `celery inspect` and Flower see of this process, where jobs are Celery's messages.
+    pub(crate) fn node(&self) -> Option<CeleryNode> {
+        self.celery.clone().map(CeleryNode::new)
+    }
+}
+
+fn bus(services: &ServicesArgs) -> anyhow::Result<Arc<dyn EventBus>> {
+    Ok(match services.redis() {
+        Some(url) => {
+            let bus = RedisBus::new(url, Arc::new(SystemClock));
+            Arc::new(bus.map_err(|error| End::Usage(format!("REDIS_URL: {error}")))?)
+        }
+        None => Arc::new(LocalBus::default()),
+    })
+}
+
+/// The library and the recommender, asked over HTTP.
+pub(crate) struct Remote {
+    /// `None` where nobody can be asked, and messages say what there is to know.
+    pub(crate) tracks: Option<Arc<dyn Tracks>>,
+    pub(crate) vectors: Arc<dyn Vectors>,
+}
+
+impl Remote {
+    pub(crate) fn new(services: &ServicesArgs) -> anyhow::Result<Self> {
+        let recommender = services.recommender().ok_or_else(|| missing("RECOMMENDER_API_URL", "the recommender"))?;
+        let key = services.key();
+        let vectors = RemoteVectors::new(recommender, key)
+            .map_err(|error| End::Usage(format!("RECOMMENDER_API_URL: {error}")))?;
+        Ok(Self { tracks: library(services)?, vectors: Arc::new(vectors) })
+    }
+}
+
+/// The library over HTTP, where it is another process.
+pub(crate) fn library(services: &ServicesArgs) -> anyhow::Result<Option<Arc<dyn Tracks>>> {
+    let Some(url) = services.library() else { return Ok(None) };
+    let library =
+        RemoteLibrary::new(url, services.key()).map_err(|error| End::Usage(format!("LIBRARY_API_URL: {error}")))?;
+    Ok(Some(Arc::new(library)))
+}
+
+/// A setting without which a role cannot work.
+pub(crate) fn missing(setting: &str, what: &str) -> End {
+    End::Usage(format!("{setting} is not set: say where {what} is, such as http://host:8002 or redis://host:6379/0"))
+}
+
+/// Models and messages without a database: a worker's.
+pub(crate) struct Workshop {
+    pub(crate) work: Work,
+    pub(crate) wanted: Vec<Arc<dyn Vectorizer>>,
+    models: Models,
+}
+
+impl Workshop {
+    pub(crate) fn open(cli: &Cli) -> anyhow::Result<Self> {
+        let files = DataFolder::open(cli.data.as_deref())?.model();
+        let models = Models::new(files, &cli.embedding, cli.services.redis(), None);
+        let wanted = models.wanted()?;
+        let work = Work::by_messages(&cli.services, wanted[0].space())?;
+        let work = work.ok_or_else(|| missing("REDIS_URL or CELERY_BROKER_URL", "the queue"))?;
+        Ok(Self { work, wanted, models })
+    }
+
+    pub(crate) fn counters(&self) -> anyhow::Result<Counters> {
+        counters(&self.models)
+    }
+
+    /// A worker over the messages, with tracks and vectors elsewhere.
+    pub(crate) fn worker(
+        &self,
+        remote: &Remote,
+        limits: WorkerLimits,
+        listener: impl Fn(soniquebay_domain::Progress) + Send + Sync + 'static,
+    ) -> anyhow::Result<Arc<Worker>> {
+        let queue = self.work.celery.clone().ok_or_else(|| missing("REDIS_URL or CELERY_BROKER_URL", "the queue"))?;
+        let parts = Parts {
+            settlement: Arc::new(CelerySettlement::new(queue, Arc::clone(&remote.vectors))),
+            queue: Arc::clone(&self.work.queue),
+            tracks: remote.tracks.clone(),
+            vectors: Arc::clone(&remote.vectors),
+            vectorizers: self.wanted.clone(),
+        };
+        Ok(Arc::new(Worker::new(parts, limits, listener)))
     }
 }

@@ -22,15 +22,22 @@ const MEMORY_BYTES: usize = 8 << 20;
 pub(crate) struct Models {
     files: ModelFiles,
     args: EmbeddingArgs,
+    redis: Option<String>,
     store: Option<Arc<dyn Database>>,
     made: Mutex<HashMap<String, Arc<dyn Embedder>>>,
     servers: Mutex<Vec<Arc<RemoteEmbedder>>>,
 }
 
 impl Models {
-    /// Models with these files in this process; what they embed is remembered in `store`, where there is one.
-    pub(crate) fn new(files: ModelFiles, args: &EmbeddingArgs, store: Option<Arc<dyn Database>>) -> Self {
-        Self { files, args: args.clone(), store, made: Mutex::default(), servers: Mutex::default() }
+    /// Models with these files in this process; what they embed is remembered in `store` and `redis`, where there are any.
+    pub(crate) fn new(
+        files: ModelFiles,
+        args: &EmbeddingArgs,
+        redis: Option<&str>,
+        store: Option<Arc<dyn Database>>,
+    ) -> Self {
+        let redis = redis.map(str::to_owned);
+        Self { files, args: args.clone(), redis, store, made: Mutex::default(), servers: Mutex::default() }
     }
 
     /// The servers that are asked.
@@ -133,7 +140,7 @@ impl Models {
         if let Some(store) = self.store.as_ref().filter(|_| most > 0) {
             caching = caching.over_lasting("file", store.embedding_cache(most));
         }
-        if let Some(url) = self.args.redis_url.as_deref().filter(|url| !url.is_empty()) {
+        if let Some(url) = self.redis.as_deref() {
             let redis = RedisCache::new(url).map_err(|error| End::Usage(format!("REDIS_URL: {error}")))?;
             caching = caching.over_lasting("redis", Arc::new(redis));
         }

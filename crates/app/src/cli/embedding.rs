@@ -73,10 +73,6 @@ pub(crate) struct EmbeddingArgs {
         hide_env_values = true
     )]
     pub(crate) embedding_cache_mb: usize,
-
-    /// A Redis server that several machines share: their embeddings of texts are kept there too.
-    #[arg(long, global = true, value_name = "URL", env = "REDIS_URL", hide_env_values = true)]
-    pub(crate) redis_url: Option<String>,
 }
 
 /// The templates by name.
