@@ -7,7 +7,7 @@ use std::str::FromStr;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use serde_json::Value;
-use soniquebay_domain::{FieldError, Filter, Space, bounds};
+use soniquebay_domain::{FieldError, Filter, Space, TrackId, bounds};
 use soniquebay_search::SimilarOptions;
 use soniquebay_wire::{FilterInput, RangeInput};
 
@@ -101,6 +101,29 @@ impl Params {
             skip: self.number("skip", &(0..=u32::MAX as usize)).unwrap_or(0),
             limit: self.limit(100, most),
         }
+    }
+
+    /// The tracks that are asked for one by one, with commas between; `None` where they are not. Take it before the page,
+    /// which is another way to ask.
+    pub(crate) fn ids(&mut self, most: usize) -> Option<Vec<TrackId>> {
+        let lists = self.many("ids");
+        if lists.is_empty() {
+            return None;
+        }
+        for other in ["after", "skip", "limit"] {
+            if self.left.iter().any(|(name, _)| name == other) {
+                self.refuse(other, "is for walking through all: leave it out beside `ids`");
+            }
+        }
+        let texts = lists.iter().flat_map(|list| list.split(',')).map(str::trim).filter(|text| !text.is_empty());
+        let ids: Vec<Option<TrackId>> = texts.map(|text| text.parse().ok().and_then(TrackId::new)).collect();
+        if ids.len() > most {
+            self.refuse("ids", format!("{} tracks; at most {most} are answered at once", ids.len()));
+        }
+        if let Some(place) = ids.iter().position(Option::is_none) {
+            self.refuse("ids", format!("entry {} is no track id: a whole number above 0", place + 1));
+        }
+        Some(ids.into_iter().flatten().collect())
     }
 
     /// The fields to answer, of those that there are; `None` for all of them.
@@ -213,6 +236,21 @@ mod tests {
         assert!(filter.bpm_octaves && options.relax && !options.fold && options.limit == 7);
         assert_eq!((filter.years.min, filter.years.max, filter.bpm.max), (Some(1970.0), None, None));
         assert!(filter.exclude_same_artist && filter.excluded_tracks.len() == 2);
+    }
+
+    #[test]
+    fn tracks_are_named_one_by_one() {
+        let mut query = params(&[("ids", "3, 1,"), ("ids", "2")]);
+        let ids = query.ids(3).unwrap();
+        query.finish().unwrap();
+        assert_eq!(ids.iter().map(|id| id.get()).collect::<Vec<_>>(), [3, 1, 2]);
+        assert_eq!(params(&[]).ids(3), None);
+        for wrong in [&[("ids", "1,x")][..], &[("ids", "0")], &[("ids", "1,2,3,4")], &[("ids", "1"), ("limit", "2")]] {
+            let mut query = params(wrong);
+            query.ids(3);
+            query.page(3);
+            assert!(query.finish().is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use soniquebay_domain::{Catalog, EventBus, JobQueue, Progress, StoreError, VectorStore};
+use soniquebay_domain::{Catalog, EventBus, JobQueue, Progress, StoreError, Tracks, VectorStore};
 use soniquebay_search::{Recommender, TrackStates};
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +14,10 @@ pub struct Services {
     pub catalog: Arc<dyn Catalog>,
     /// Their vectors.
     pub vectors: Arc<dyn VectorStore>,
+    /// Whether the tracks are copies of a library's elsewhere, which come with the vectors.
+    pub mirror: bool,
+    /// That library, to be asked about a track that came without a word on it.
+    pub library: Option<Arc<dyn Tracks>>,
     /// What is like what.
     pub recommender: Arc<Recommender>,
     /// How far each track's vector is.

@@ -252,9 +252,10 @@ impl Work {
     /// Jobs as Celery's messages on Redis, where the settings say so.
     pub(crate) fn by_messages(services: &ServicesArgs, default_space: &Space) -> anyhow::Result<Option<Self>> {
         let Some((broker, results)) = services.celery() else { return Ok(None) };
-        let config = CeleryConfig::new(broker, results, default_space.clone())
-            .map_err(|error| End::Usage(error.to_string()))?;
-        let queue = CeleryQueue::connect(config, Arc::new(SystemClock)).map_err(|error| End::Usage(error.to_string()))?;
+        let config =
+            CeleryConfig::new(broker, results, default_space.clone()).map_err(|error| End::Usage(error.to_string()))?;
+        let queue =
+            CeleryQueue::connect(config, Arc::new(SystemClock)).map_err(|error| End::Usage(error.to_string()))?;
         Ok(Some(Self { queue: Arc::new(queue.clone()), bus: bus(services)?, celery: Some(queue) }))
     }
 

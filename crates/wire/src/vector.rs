@@ -177,6 +177,11 @@ pub struct VectorAnswer {
 const NO_HASH: &str = "00000000000000000000000000000000";
 
 impl VectorAnswer {
+    /// Whether it tells its space and what it was made from, as ours do.
+    pub fn says_all(&self) -> bool {
+        self.space.is_some() && self.content_hash.is_some()
+    }
+
     /// The vector, if it is one of `space`. One that names no space is of the space that was asked for; one that does not
     /// say what it was made from was made from nothing that is known, and so is stale.
     ///

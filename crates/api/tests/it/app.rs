@@ -9,7 +9,7 @@ use serde_json::Value;
 use soniquebay_api::{Operations, Services, catalog_check, combined_router, coverage, index_check, model_check};
 use soniquebay_broker::bus::LocalBus;
 use soniquebay_domain::{
-    Database, EmbedError, Space, SystemClock, TrackFields, TrackId, Vector, VectorWrite, Vectorizer,
+    Database, EmbedError, Space, SystemClock, TrackFields, TrackId, Tracks, Vector, VectorWrite, Vectorizer,
 };
 use soniquebay_search::{MemoryIndex, Recommender, Serving, TrackStates};
 use soniquebay_store::sqlite::SqliteStore;
@@ -38,8 +38,18 @@ impl App {
     }
 
     pub(crate) async fn with_model(model_there: bool) -> Self {
+        Self::over(model_there, false, None).await
+    }
+
+    /// A recommender over a mirror.
+    pub(crate) async fn mirror(library: Option<Arc<dyn Tracks>>) -> Self {
+        Self::over(true, true, library).await
+    }
+
+    async fn over(model_there: bool, mirror: bool, library: Option<Arc<dyn Tracks>>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("test.db"), Arc::new(SystemClock)).await.unwrap();
+        let store = if mirror { store.mirror() } else { store };
         store.want_spaces(vec![space()]).await.unwrap();
         let store = Arc::new(store);
         let vectorizer = Arc::new(Compass { space: space(), model_there });
@@ -67,7 +77,8 @@ impl App {
             version: "0.0.0-test",
         };
         let states = Arc::new(TrackStates { vectors: store.clone(), queue: store.clone(), space: space() });
-        let services = Services { catalog: store.clone(), vectors: store, recommender, states, operations };
+        let services =
+            Services { catalog: store.clone(), vectors: store, mirror, library, recommender, states, operations };
         Self { router: combined_router(services.clone()), services, _folder: folder }
     }
 

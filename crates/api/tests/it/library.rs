@@ -123,6 +123,30 @@ async fn lists_are_walked_both_ways() {
 }
 
 #[tokio::test]
+async fn tracks_are_asked_for_by_id() {
+    let app = App::new().await;
+    for number in 1..=3 {
+        app.post("/api/tracks", &json!({"id": number * 10, "title": format!("t{number}")})).await;
+    }
+    let ids = |items: &Value| -> Vec<i64> {
+        items.as_array().unwrap().iter().map(|track| track["id"].as_i64().unwrap()).collect()
+    };
+    assert_eq!(ids(&app.get("/api/tracks/?ids=30,99,10").await.json()), [10, 30]);
+    assert_eq!(app.get("/api/tracks/?ids=99").await.json(), json!([]));
+    let sparse = app.get("/api/tracks/?ids=20&fields=id,content_hash").await.json();
+    assert_eq!(sparse[0].as_object().unwrap().len(), 2);
+    let many: Vec<String> = (1..=1000).map(|id| id.to_string()).collect();
+    assert_eq!(ids(&app.get(&format!("/api/tracks?ids={}", many.join(","))).await.json()), [10, 20, 30]);
+    for wrong in ["ids=1,x", "ids=0", "ids=1&after=0", "ids=1&limit=5", &format!("ids={},1001", many.join(","))] {
+        app.get(&format!("/api/tracks?{wrong}")).await.problem(422, "invalid_filter");
+    }
+    let last = app.get("/api/tracks/?fields=id,content_hash,metadata_hash&after=10&limit=2").await.json();
+    assert_eq!((ids(&last["items"]), &last["next"]), (vec![20, 30], &json!(30)));
+    assert_eq!(last["items"][0]["content_hash"], app.get("/api/tracks/20").await.json()["content_hash"]);
+    assert_eq!(app.get("/api/tracks?fields=id&limit=1").await.json(), json!([{"id": 10}]));
+}
+
+#[tokio::test]
 async fn a_batch_says_what_became_of_each() {
     let app = App::new().await;
     app.post("/api/tracks", &json!({"id": 1, "title": "A"})).await;

@@ -6,6 +6,7 @@ mod app;
 mod bad_input;
 mod description;
 mod library;
+mod mirror;
 mod recommender;
 mod service;
 mod streams;

@@ -215,6 +215,17 @@ async fn vectors_are_listed_by_space() {
         app.get("/api/track-vectors/?fields=track_id,content_hash,metadata_hash,space&after=2&limit=2").await.json();
     assert_eq!((ids(&sparse["items"]), &sparse["next"]), (vec![3, 4], &json!(4)));
     assert_eq!(sparse["items"][0].as_object().unwrap().len(), 4);
+    let hashes = "fields=track_id,content_hash,metadata_hash,space&limit=1000";
+    assert_eq!(ids(&app.get(&format!("/api/track-vectors?{hashes}")).await.json()), [1, 2, 3, 4]);
+    app.get("/api/track-vectors?limit=1000").await.problem(422, "invalid_filter");
+    app.get("/api/track-vectors?fields=track_id,embedding&limit=201").await.problem(422, "invalid_filter");
+
+    let named = app.get("/api/track-vectors/?ids=3,99,1&space=compass/3/1").await.json();
+    assert_eq!((ids(&named), &named[0]["embedding"]), (vec![1, 3], &json!([1.0, 0.0, 0.0])));
+    assert_eq!(app.get("/api/track-vectors/?ids=1&space=external/3").await.json(), json!([]));
+    let many: Vec<String> = (1..=201).map(|id| id.to_string()).collect();
+    app.get(&format!("/api/track-vectors?ids={}", many.join(","))).await.problem(422, "invalid_filter");
+    app.get("/api/track-vectors?ids=1&skip=1").await.problem(422, "invalid_filter");
 }
 
 #[tokio::test]

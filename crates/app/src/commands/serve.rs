@@ -81,6 +81,8 @@ pub(crate) async fn serve(
     let services = Services {
         catalog: library.store.clone(),
         vectors: library.store.clone(),
+        mirror: false,
+        library: None,
         queue: library.store.clone(),
         recommender,
         progress: progress.clone(),

@@ -20,6 +20,11 @@ impl TrackRecord {
     }
 }
 
+/// A track of which nothing is known but that there is one.
+pub fn untitled() -> TrackFields {
+    TrackFields { title: Some(UNTITLED.to_owned()), ..TrackFields::default() }
+}
+
 /// Reads a track as a library answers it. Ours says version and hashes too; of a track from elsewhere the version is 0, and
 /// the hashes are taken of what it says.
 ///

@@ -8,7 +8,7 @@ use serde_json::Value;
 use soniquebay_domain::TrackId;
 
 pub(crate) use answer::moment;
-pub use answer::read_track;
+pub use answer::{read_track, untitled};
 pub use parse::{TrackRecord, parse_track};
 pub use value::clean_text;
 pub use view::{StateView, TrackView, write_fields};

@@ -11,7 +11,7 @@ mod similar;
 mod update;
 mod version;
 
-pub(crate) use list::{answer_page, keep_fields};
+pub(crate) use list::{answer_page, are_among, next};
 
 use soniquebay_domain::{Applied, FieldError, TrackId, TrackWrite};
 use utoipa_axum::router::OpenApiRouter;

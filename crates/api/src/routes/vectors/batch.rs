@@ -2,12 +2,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
-use serde_json::{Value, json};
-use soniquebay_domain::{FieldError, StoreError, VectorWrite};
-use soniquebay_wire::{ProblemView, VectorInput};
+use serde_json::json;
+use serde_json::value::RawValue;
+use soniquebay_domain::FieldError;
+use soniquebay_wire::{ProblemView, VectorInput, VectorRecord};
 use utoipa::ToSchema;
 
-use super::to_write;
+use super::write;
 use crate::Services;
 use crate::error::{ApiError, Code};
 use crate::extract::JsonBody;
@@ -30,6 +31,8 @@ pub(crate) struct StoredView {
         (status = 201, description = "Stored", body = StoredView),
         (status = 404, description = "`no_track`, with its `index`", body = ProblemView,
             content_type = "application/problem+json"),
+        (status = 409, description = "`vector_outdated`, with its `index`: a newer version of the track is known", body = ProblemView,
+            content_type = "application/problem+json"),
         (status = 422, description = "`invalid_vector`, with its `index`", body = ProblemView,
             content_type = "application/problem+json"),
     )
@@ -38,31 +41,28 @@ pub(crate) async fn put_vectors(
     State(services): State<Services>,
     body: JsonBody,
 ) -> Result<(StatusCode, Json<StoredView>), ApiError> {
-    let vectors: Vec<Value> = body.read(Code::InvalidVector)?;
+    // Each is read by itself, so that a bad one can be named; the numbers never become a tree of values.
+    let vectors: Vec<Box<RawValue>> = body.read(Code::InvalidVector)?;
     if vectors.len() > MAX_VECTORS {
         let detail = format!("{} vectors: at most {MAX_VECTORS} at once.", vectors.len());
         return Err(ApiError::new(Code::InvalidVector, detail));
     }
-    let writes: Vec<VectorWrite> =
-        vectors.into_iter().enumerate().map(|(index, vector)| read(index, vector)).collect::<Result<_, _>>()?;
-    let ids: Vec<_> = writes.iter().map(|write| write.track_id).collect();
-    let stored = writes.len();
-    match services.vectors.put(writes).await {
+    let records: Vec<VectorRecord> =
+        vectors.iter().enumerate().map(|(index, vector)| read(index, vector)).collect::<Result<_, _>>()?;
+    let stored = records.len();
+    match write::store(&services, records).await {
         Ok(()) => Ok((StatusCode::CREATED, Json(StoredView { stored }))),
-        Err(StoreError::NoTrack(id)) => {
-            let index = ids.iter().position(|other| *other == id);
-            Err(ApiError::no_track(id).with("index", json!(index)))
-        }
-        Err(error) => Err(error.into()),
+        Err(write::Refused { index: Some(index), error }) => Err(error.with("index", json!(index))),
+        Err(refused) => Err(refused.error),
     }
 }
 
-fn read(index: usize, vector: Value) -> Result<VectorWrite, ApiError> {
-    let record = match serde_json::from_value::<VectorInput>(vector) {
+fn read(index: usize, vector: &RawValue) -> Result<VectorRecord, ApiError> {
+    let record = match serde_json::from_str::<VectorInput>(vector.get()) {
         Ok(input) => input.check(),
         Err(error) => Err(vec![FieldError::new("", error.to_string())]),
     };
-    record.map(to_write).map_err(|errors| {
+    record.map_err(|errors| {
         let errors = errors.into_iter().map(|e| FieldError::new(&format!("[{index}].{}", e.field), e.reason)).collect();
         ApiError::fields(Code::InvalidVector, errors).with("index", json!(index))
     })

@@ -6,11 +6,11 @@ mod get;
 mod list;
 mod put;
 mod search;
+mod write;
 
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
-use soniquebay_domain::{Space, VectorWrite};
-use soniquebay_wire::VectorRecord;
+use soniquebay_domain::Space;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -24,12 +24,6 @@ pub(crate) fn routes() -> OpenApiRouter<Services> {
         .routes(routes!(batch::put_vectors))
         .routes(routes!(search::search_vectors))
         .routes(routes!(get::get_vector, delete::delete_vector))
-}
-
-/// What the client says of the track is not kept: the catalogue is the truth, and filters read it.
-fn to_write(record: VectorRecord) -> VectorWrite {
-    let VectorRecord { track_id, space, vector, content_hash, metadata: _ } = record;
-    VectorWrite::new(track_id, space, vector, content_hash)
 }
 
 /// Says which space a bare array is about.
