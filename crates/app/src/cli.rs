@@ -1,4 +1,5 @@
 mod embedding;
+mod limits;
 mod services;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use soniquebay_domain::{JobId, JobKind, JobState, Space};
 use soniquebay_wire::{FilterInput, RangeInput};
 
 pub(crate) use embedding::EmbeddingArgs;
+pub(crate) use limits::LimitArgs;
 pub(crate) use services::ServicesArgs;
 
 const EXAMPLES: &str = "\
@@ -148,23 +150,6 @@ pub(crate) struct WorkerArgs {
 
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
-}
-
-/// How much a worker does at once.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct LimitArgs {
-    /// Batches in work side by side. [default: 2, or 1 where there is one core or less than a gigabyte of memory]
-    #[arg(long, value_name = "N", env = "WORKER_CONCURRENCY", value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub(crate) concurrency: Option<u16>,
-
-    /// Jobs claimed together.
-    #[arg(long, value_name = "N", default_value_t = 64, env = "WORKER_BATCH", value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub(crate) batch: u16,
-
-    /// How long a batch may take.
-    #[arg(long, value_name = "SECONDS", default_value_t = 3600, env = "WORKER_TIME_LIMIT",
-        value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub(crate) time_limit: u64,
 }
 
 /// An address, or none on purpose.

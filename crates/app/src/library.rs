@@ -2,23 +2,24 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use soniquebay_broker::bus::{LocalBus, PublishingCatalog, RedisBus};
 use soniquebay_broker::celery::{CeleryConfig, CeleryNode, CeleryQueue, CelerySettlement};
 use soniquebay_domain::{
-    Catalog, Database, EmbedError, EventBus, JobQueue, Settlement, Space, SystemClock, Tracks, VectorIndex, Vectorizer,
-    Vectors,
+    Catalog, Database, EmbedError, EventBus, Filter, JobQueue, Settlement, Space, SystemClock, Tracks, Vector,
+    VectorIndex, Vectorizer, Vectors,
 };
 use soniquebay_embed::model_files::ModelFiles;
+use soniquebay_http::{ApiKey, BaseUrl};
 use soniquebay_pipeline::{Parts, Worker, WorkerLimits};
 use soniquebay_search::{MemoryIndex, Recommender, Serving};
 use soniquebay_store::postgres::PostgresStore;
-use soniquebay_store::remote::{RemoteLibrary, RemoteVectors};
+use soniquebay_store::remote::{Patience, RemoteLibrary, RemoteVectors};
 use soniquebay_store::sqlite::SqliteStore;
 
 use crate::cli::{Cli, EmbeddingArgs, ServicesArgs};
-use crate::data_folder::DataFolder;
+use crate::data_folder::{DataFolder, RoleLock};
 use crate::exit::End;
 use crate::models::{Models, tell_counters};
 
@@ -115,9 +116,24 @@ impl Library {
         !services_fill_here(&self.services)
     }
 
-    /// Whether other machines may work on the same database.
-    pub(crate) fn is_shared(&self) -> bool {
-        self.services.shares_database()
+    /// What makes the vectors, the preferred space's first.
+    pub(crate) fn wanted(&self) -> Vec<Arc<dyn Vectorizer>> {
+        self.wanted.clone()
+    }
+
+    /// The one place of a long-running role on this file; `None` on a database that several machines share.
+    pub(crate) fn lock(&self, role: &str) -> anyhow::Result<Option<RoleLock>> {
+        if self.services.shares_database() {
+            return Ok(None);
+        }
+        match self.folder.try_lock(role)? {
+            Ok(lock) => Ok(Some(lock)),
+            Err(holder) => bail!(
+                "{} works on {} already: stop it first, or choose another folder with --data",
+                holder.0,
+                self.folder.path().display()
+            ),
+        }
     }
 
     /// The tracks, with writes told to whoever listens beyond this database.
@@ -134,6 +150,15 @@ impl Library {
         // Full vectors lie beside the database: the system's folder for temporary files may itself lie in memory.
         let index = MemoryIndex::new(self.store.clone()).in_folder(self.folder.path().to_owned());
         self.recommender(Arc::new(index)).await
+    }
+
+    /// The same, with the index loaded before the first question comes.
+    pub(crate) async fn ready_recommender(&self) -> anyhow::Result<Arc<Recommender>> {
+        let recommender = Arc::new(self.recommender_in_memory().await?);
+        let space = recommender.serving.space().await?;
+        let anything = Vector::new(vec![1.0; space.dims()])?;
+        recommender.index.search(&space, &anything, 1, &Filter::default()).await?;
+        Ok(recommender)
     }
 
     /// Questions answered from the database: for a process that answers one.
@@ -289,9 +314,9 @@ pub(crate) struct Remote {
 impl Remote {
     pub(crate) fn new(services: &ServicesArgs) -> anyhow::Result<Self> {
         let recommender = services.recommender().ok_or_else(|| missing("RECOMMENDER_API_URL", "the recommender"))?;
-        let key = services.key();
-        let vectors = RemoteVectors::new(recommender, key)
-            .map_err(|error| End::Usage(format!("RECOMMENDER_API_URL: {error}")))?;
+        let server =
+            BaseUrl::parse(recommender, 8002).map_err(|error| End::Usage(format!("RECOMMENDER_API_URL: {error}")))?;
+        let vectors = RemoteVectors::new(server, api_key(services)?, Patience::default());
         Ok(Self { tracks: library(services)?, vectors: Arc::new(vectors) })
     }
 }
@@ -299,9 +324,12 @@ impl Remote {
 /// The library over HTTP, where it is another process.
 pub(crate) fn library(services: &ServicesArgs) -> anyhow::Result<Option<Arc<dyn Tracks>>> {
     let Some(url) = services.library() else { return Ok(None) };
-    let library =
-        RemoteLibrary::new(url, services.key()).map_err(|error| End::Usage(format!("LIBRARY_API_URL: {error}")))?;
-    Ok(Some(Arc::new(library)))
+    let server = BaseUrl::parse(url, 8001).map_err(|error| End::Usage(format!("LIBRARY_API_URL: {error}")))?;
+    Ok(Some(Arc::new(RemoteLibrary::new(server, api_key(services)?, Patience::default()))))
+}
+
+fn api_key(services: &ServicesArgs) -> anyhow::Result<Option<ApiKey>> {
+    services.key().map(ApiKey::new).transpose().context("SONIQUEBAY_API_KEY")
 }
 
 /// A setting without which a role cannot work.

@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod data_folder;
 mod exit;
+mod host;
 mod library;
 mod models;
 mod output;

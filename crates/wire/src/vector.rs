@@ -153,7 +153,7 @@ impl<'a> From<&'a VectorWrite> for VectorOutput<'a> {
             embedding: write.vector.as_slice(),
             content_hash: write.content_hash.as_ref().map(ContentHash::as_str),
             version: write.version,
-            metadata: write.told.as_deref().map(|fields| write_fields(fields)),
+            metadata: write.told.as_deref().map(write_fields),
         }
     }
 }

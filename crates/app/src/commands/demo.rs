@@ -29,7 +29,9 @@ pub(crate) async fn run(cli: &Cli, args: &DemoArgs, stop: &CancellationToken) ->
         Some(_) => base,
         None => base.demo()?,
     };
-    let library = Library::open_in(folder, &cli.embedding).await?;
+    let files = folder.model();
+    // The demo is this process alone, whatever services the environment names.
+    let library = Library::open_alone(folder, files, &cli.embedding).await?;
     let began = std::time::Instant::now();
     match args.source.as_deref() {
         None => {
@@ -49,7 +51,7 @@ pub(crate) async fn run(cli: &Cli, args: &DemoArgs, stop: &CancellationToken) ->
         show(&library, &track).await?;
     }
     if args.serve {
-        serve::serve(&library, addresses.0, addresses.1, args.addresses.insecure, stop).await
+        serve::serve(&library, addresses.0, addresses.1, &args.addresses, stop).await
     } else {
         output::note(&format!("\nNext: soniquebay --data {} serve", library.folder.path().display()));
         Ok(())

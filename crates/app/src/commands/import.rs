@@ -50,7 +50,7 @@ pub(crate) async fn import(
 ) -> anyhow::Result<ImportReport> {
     let options = ImportOptions { stop: flag(stop), ..ImportOptions::default() };
     let shown = bar(0, "tracks");
-    let work = soniquebay_ingest::import(reader, format, library.store.clone(), options, |step| {
+    let work = soniquebay_ingest::import(reader, format, library.catalog(), options, |step| {
         shown.set_length(step.lines);
         shown.set_position(step.lines);
     });

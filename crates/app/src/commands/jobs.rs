@@ -10,7 +10,7 @@ use crate::output;
 
 pub(crate) async fn run(cli: &Cli, command: &JobsCommand) -> anyhow::Result<()> {
     let library = Library::open(cli).await?;
-    let store = &library.store;
+    let store = &library.work.queue;
     match command {
         JobsCommand::List { state, after, limit, json } => {
             let jobs = store.jobs(*state, after.clone(), usize::from(*limit)).await?;

@@ -5,6 +5,7 @@ mod eval;
 mod import;
 mod jobs;
 mod model;
+mod roles;
 mod scan;
 mod search;
 mod serve;
@@ -22,6 +23,10 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
     match &cli.command {
         Command::Serve(args) => serve::run(&cli, args, &stop).await,
+        Command::Library(args) => roles::library::run(&cli, args, &stop).await,
+        Command::Recommender(args) => roles::recommender::run(&cli, args, &stop).await,
+        Command::Listener(args) => roles::listener::run(&cli, args, &stop).await,
+        Command::Worker(args) => roles::worker::run(&cli, args, &stop).await,
         Command::Scan(args) => scan::run(&cli, args, &stop).await,
         Command::Import(args) => import::run(&cli, args, &stop).await,
         Command::Similar(args) => or_stop(similar::run(&cli, args), &stop).await,

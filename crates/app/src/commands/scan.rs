@@ -36,7 +36,7 @@ pub(crate) async fn scan(
 ) -> anyhow::Result<ScanReport> {
     let options = ScanOptions { allow_empty, stop: flag(stop), ..ScanOptions::default() };
     let shown = bar(0, "files");
-    let report = soniquebay_ingest::scan(library.store.clone(), folders, options, |step| {
+    let report = soniquebay_ingest::scan(library.catalog(), folders, options, |step| {
         shown.set_message(match step.step {
             ScanStep::Walk => "looking for files",
             ScanStep::Read => "reading tags",
@@ -65,6 +65,10 @@ pub(crate) fn flag(stop: &CancellationToken) -> StopFlag {
 pub(crate) async fn finish(library: &Library, wait: bool, stop: &CancellationToken) -> anyhow::Result<()> {
     if stop.is_cancelled() {
         return Err(End::Interrupted.into());
+    }
+    if library.work.celery.is_some() {
+        output::note("the listener was told; workers make the vectors");
+        return Ok(());
     }
     if wait {
         bring_up_to_date(library, stop).await?;

@@ -2,28 +2,25 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
-use soniquebay_api::{Limits, Services};
-use soniquebay_domain::{EmbedError, Filter, Space, Vector};
-use soniquebay_pipeline::reconcile_until;
-use tokio::net::TcpListener;
-use tokio::sync::broadcast;
+use soniquebay_api::{Services, catalog_check, coverage, index_check, model_check, queue_check};
+use soniquebay_domain::{EmbedError, Space};
+use soniquebay_pipeline::{ListReconciler, Listener, WantedSpaces, reconcile_until};
+use soniquebay_search::TrackStates;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Cli, ServeArgs};
+use crate::host::{Host, bind, check_reach, operations};
 use crate::library::Library;
-use crate::progress_log::ProgressLog;
 
 /// How often tracks are compared with their vectors, for what no write told.
-const RECONCILE_EVERY: Duration = Duration::from_secs(300);
-
-/// Progress events that a slow listener may lag behind.
-const PROGRESS_BACKLOG: usize = 64;
+pub(crate) const RECONCILE_EVERY: Duration = Duration::from_secs(300);
 
 pub(crate) async fn run(cli: &Cli, args: &ServeArgs, stop: &CancellationToken) -> anyhow::Result<()> {
+    cli.services.nobody_else()?;
     let (listen, listen_recommender) = addresses(args)?;
     let library = Library::open(cli).await?;
-    serve(&library, listen, listen_recommender, args.insecure, stop).await
+    serve(&library, listen, listen_recommender, args, stop).await
 }
 
 /// The two addresses, checked.
@@ -35,11 +32,7 @@ pub(crate) fn addresses(args: &ServeArgs) -> anyhow::Result<(SocketAddr, Option<
         None => args.listen.is_none().then(|| loopback(8002)),
     };
     for address in [Some(listen), listen_recommender].into_iter().flatten() {
-        ensure!(
-            args.insecure || address.ip().is_loopback(),
-            "{address} can be reached from other machines, and there is no access control: put a reverse proxy that asks for \
-             a password in front of a loopback address, or say --insecure"
-        );
+        check_reach(address, args.insecure)?;
     }
     if args.insecure {
         tracing::warn!("NO ACCESS CONTROL: whoever reaches {listen} can read, change and delete everything");
@@ -52,75 +45,70 @@ pub(crate) async fn serve(
     library: &Library,
     listen: SocketAddr,
     listen_recommender: Option<SocketAddr>,
-    any_host: bool,
+    args: &ServeArgs,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let _lock = match library.folder.try_lock("serve")? {
-        Ok(lock) => lock,
-        Err(holder) => bail!(
-            "{} works on {} already: stop it first, or choose another folder with --data",
-            holder.0,
-            library.folder.path().display()
-        ),
-    };
+    let _lock = library.lock("serve")?;
     library.store.release_orphans().await?;
     library.want_spaces().await?;
     if let Err(error @ EmbedError::ModelMissing { .. }) = library.health().await {
         tracing::warn!("{error}; until then no vectors are made, and typed search answers 503");
     }
+    let recommender = library.ready_recommender().await?;
+    tell_of_other_spaces(library, &recommender.serving.space().await?).await?;
 
-    let recommender = Arc::new(library.recommender_in_memory().await?);
-    // Loads the index before the first question comes.
-    let space = recommender.serving.space().await?;
-    let anything = Vector::new(vec![1.0; space.dims()])?;
-    recommender.index.search(&space, &anything, 1, &Filter::default()).await?;
-
-    tell_of_other_spaces(library, &space).await?;
-
-    let (progress, _) = broadcast::channel(PROGRESS_BACKLOG);
+    let (store, queue) = (library.store.clone(), Arc::clone(&library.work.queue));
+    let checks = vec![
+        catalog_check(store.clone()),
+        model_check(recommender.vectorizers.clone()),
+        index_check(Arc::clone(&recommender)),
+        queue_check(Arc::clone(&queue)),
+    ];
+    let standing = coverage(store.clone(), store.clone(), library.preferred().clone());
+    let operations = operations(&library.work, standing, checks, library.counters()?, args.insecure, stop);
+    let states = TrackStates { vectors: store.clone(), queue, space: library.preferred().clone() };
     let services = Services {
-        catalog: library.store.clone(),
-        vectors: library.store.clone(),
+        catalog: library.catalog(),
+        vectors: store,
         mirror: false,
         library: None,
-        queue: library.store.clone(),
         recommender,
-        progress: progress.clone(),
-        counters: library.counters()?,
-        shutdown: stop.clone(),
-        any_host,
-        version: env!("CARGO_PKG_VERSION"),
+        states: Arc::new(states),
+        operations,
     };
-    let mut servers = vec![(bind(listen).await?, soniquebay_api::combined_router(services.clone()))];
-    if let Some(address) = listen_recommender {
-        servers.push((bind(address).await?, soniquebay_api::recommender_router(services)));
+    let mut host = Host::new(stop);
+    let (first, second) = (bind(listen).await?, listen_recommender.map(bind));
+    host.answer(first, soniquebay_api::combined_router(services.clone()))?;
+    if let Some(second) = second {
+        host.answer(second.await?, soniquebay_api::recommender_router(services))?;
     }
+    let progress = host.progress(Arc::clone(&library.work.bus));
+    let worker = library.worker(args.limits.worker_limits(), progress);
+    host.run(|stop| async move { worker.run(&stop).await });
+    keep_queued(library, &mut host);
+    host.wait().await
+}
 
-    let mut tasks = tokio::task::JoinSet::new();
-    for (listener, router) in servers {
-        let address = listener.local_addr()?;
-        tracing::info!("listening on http://{address} (docs at http://{address}/docs)");
-        tasks.spawn(soniquebay_api::serve(listener, router, Limits::default(), stop.clone().cancelled_owned()));
-    }
-    let log = ProgressLog::new();
-    let worker = library.worker(move |step| {
-        log.hear(&step);
-        // Nobody listens most of the time.
-        let _ = progress.send(step);
-    });
-    let until = stop.clone();
-    tasks.spawn(async move { worker.run(&until).await });
-    let (store, until) = (library.store.clone(), stop.clone());
-    tasks.spawn(async move { reconcile_until(&*store, RECONCILE_EVERY, &until).await });
-    // A part that ends before it was told to has failed, and must not leave the others half alive.
-    while let Some(ended) = tasks.join_next().await {
-        let early = !stop.is_cancelled();
-        stop.cancel();
-        ended.context("a part of the server failed")?;
-        ensure!(!early, "a part of the server stopped by itself");
-    }
-    tracing::info!("stopped");
-    Ok(())
+/// Has every track that needs a vector get a job: by the table in the database alone, or by events and messages.
+fn keep_queued(library: &Library, host: &mut Host) {
+    let (store, missed) = (library.store.clone(), Arc::new(Notify::new()));
+    let Some(node) = library.work.node() else {
+        host.run(|stop| async move { reconcile_until(&*store, &missed, RECONCILE_EVERY, &stop).await });
+        return;
+    };
+    host.run(|stop| async move { node.run(&stop).await });
+    let queue = Arc::clone(&library.work.queue);
+    let wanted = Arc::new(WantedSpaces::new(store.clone(), vec![library.preferred().clone()]));
+    let listener = Listener {
+        bus: Arc::clone(&library.work.bus),
+        queue: Arc::clone(&queue),
+        vectors: store.clone(),
+        wanted: Arc::clone(&wanted),
+        missed: Arc::clone(&missed),
+    };
+    host.run(|stop| async move { listener.run(&stop).await });
+    let reconciler = ListReconciler { tracks: store.clone(), vectors: store, queue, wanted, forget_any_number: false };
+    host.run(|stop| async move { reconcile_until(&reconciler, &missed, RECONCILE_EVERY, &stop).await });
 }
 
 /// Says which space answers until the wanted one is full, and which ones could be dropped.
@@ -136,10 +124,4 @@ async fn tell_of_other_spaces(library: &Library, serving: &Space) -> anyhow::Res
         }
     }
     Ok(())
-}
-
-async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("{address} cannot be listened on: is something else there? Choose another with --listen")
-    })
 }

@@ -47,7 +47,7 @@ pub(crate) async fn run(cli: &Cli, args: &EvalArgs, stop: &CancellationToken) ->
 
 /// Precision at k of a file of labelled tracks.
 async fn neighbours(cli: &Cli, args: &EvalArgs, path: &Path, stop: &CancellationToken) -> anyhow::Result<()> {
-    let models = Models::new(DataFolder::open(cli.data.as_deref())?.model(), &cli.embedding, None);
+    let models = Models::new(DataFolder::open(cli.data.as_deref())?.model(), &cli.embedding, None, None);
     let (model, settings) = models.measured()?;
     let file = path.to_owned();
     let input = tokio::task::spawn_blocking(move || input::read(&file)).await??;

@@ -1,0 +1,130 @@
+//! A process of one or several roles: what listens and what runs, until told to stop.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use anyhow::{Context, ensure};
+use axum::Router;
+use soniquebay_api::{Check, Limits, Operations, Standing};
+use soniquebay_domain::{Event, EventBus, Progress};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::RoleArgs;
+use crate::library::{Counters, Work};
+use crate::progress_log::ProgressLog;
+
+/// Progress that waits to be told. More would be old news.
+const PROGRESS_BACKLOG: usize = 16;
+
+/// The parts of a process.
+pub(crate) struct Host {
+    parts: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+impl Host {
+    pub(crate) fn new(stop: &CancellationToken) -> Self {
+        Self { parts: JoinSet::new(), stop: stop.clone() }
+    }
+
+    /// Answers at this address.
+    pub(crate) fn answer(&mut self, listener: TcpListener, router: Router) -> anyhow::Result<()> {
+        let address = listener.local_addr()?;
+        tracing::info!("listening on http://{address} (docs at http://{address}/docs)");
+        let stop = self.stop.clone().cancelled_owned();
+        self.parts.spawn(soniquebay_api::serve(listener, router, Limits::default(), stop));
+        Ok(())
+    }
+
+    /// Runs a part until told to stop.
+    pub(crate) fn run<F>(&mut self, part: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.parts.spawn(part(self.stop.clone()));
+    }
+
+    /// What is under way, told to the bus and, now and then, to the log.
+    pub(crate) fn progress(&mut self, bus: Arc<dyn EventBus>) -> impl Fn(Progress) + Send + Sync + 'static {
+        let (sender, mut steps) = mpsc::channel(PROGRESS_BACKLOG);
+        self.run(|stop| async move {
+            loop {
+                let step = tokio::select! {
+                    () = stop.cancelled() => return,
+                    step = steps.recv() => step,
+                };
+                let Some(step) = step else { return stop.cancelled().await };
+                if let Err(error) = bus.publish(vec![Event::Progress(step)]).await {
+                    tracing::debug!(%error, "progress was told to nobody");
+                }
+            }
+        });
+        let log = ProgressLog::new();
+        move |step| {
+            log.hear(&step);
+            // Where the bus is slow, the next step says more than this one.
+            let _ = sender.try_send(step);
+        }
+    }
+
+    /// Waits for the end. A part that ends before it was told to has failed, and must not leave the others half alive.
+    pub(crate) async fn wait(mut self) -> anyhow::Result<()> {
+        while let Some(ended) = self.parts.join_next().await {
+            let early = !self.stop.is_cancelled();
+            self.stop.cancel();
+            ended.context("a part of the server failed")?;
+            ensure!(!early, "a part of the server stopped by itself");
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// The address that was asked for, or this port of this machine; one that others can reach only on demand.
+pub(crate) fn address(args: &RoleArgs, port: u16) -> anyhow::Result<SocketAddr> {
+    let address = args.listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    check_reach(address, args.insecure)?;
+    if args.insecure {
+        tracing::warn!("NO ACCESS CONTROL: whoever reaches {address} can read, change and delete everything");
+    }
+    Ok(address)
+}
+
+pub(crate) fn check_reach(address: SocketAddr, insecure: bool) -> anyhow::Result<()> {
+    ensure!(
+        insecure || address.ip().is_loopback(),
+        "{address} can be reached from other machines, and there is no access control: put a reverse proxy that asks for \
+         a password in front of a loopback address, or say --insecure"
+    );
+    Ok(())
+}
+
+pub(crate) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("{address} cannot be listened on: is something else there? Choose another with --listen")
+    })
+}
+
+/// What every role answers about itself.
+pub(crate) fn operations(
+    work: &Work,
+    standing: Standing,
+    checks: Vec<Check>,
+    counters: Counters,
+    any_host: bool,
+    stop: &CancellationToken,
+) -> Operations {
+    Operations {
+        queue: Arc::clone(&work.queue),
+        bus: Arc::clone(&work.bus),
+        standing,
+        checks: checks.into(),
+        counters,
+        shutdown: stop.clone(),
+        any_host,
+        version: env!("CARGO_PKG_VERSION"),
+    }
+}
