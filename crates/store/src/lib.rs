@@ -1,11 +1,13 @@
 //! Where tracks, jobs and vectors lie.
 //!
 //! [`sqlite::SqliteStore`] keeps all of them in one file, so that a track and its job, and a vector and the end of its
-//! job, are each one transaction. [`postgres::PostgresStore`] does the same for any number of processes.
+//! job, are each one transaction. [`postgres::PostgresStore`] does the same for any number of processes. [`remote`] asks a
+//! library and a recommender that are other processes.
 
 mod numbers;
 pub mod postgres;
 pub mod redis;
+pub mod remote;
 pub mod sqlite;
 mod text_match;
 

@@ -14,6 +14,7 @@ mod embeddings;
 mod files;
 mod jobs;
 mod postgres;
+mod remote;
 mod vectors;
 
 use std::any::Any;
