@@ -33,7 +33,7 @@ impl Tracks for Library {
     }
 }
 
-fn vector(id: i64, version: i64, metadata: Value) -> Value {
+fn vector(id: i64, version: i64, metadata: &Value) -> Value {
     json!({"track_id": id, "embedding": [1, 0, 0.1], "space": "compass/3/1", "version": version, "metadata": metadata})
 }
 
@@ -41,10 +41,10 @@ fn vector(id: i64, version: i64, metadata: Value) -> Value {
 async fn what_is_told_of_a_track_is_kept_with_its_vector() {
     let app = App::mirror(None).await;
     let told = json!({"id": 1, "title": "One", "artist_name": "Anne", "genre": "Rock", "year": 1975, "label": "Own"});
-    let stored = app.post("/api/track-vectors/", &vector(1, 3, told)).await;
+    let stored = app.post("/api/track-vectors/", &vector(1, 3, &told)).await;
     assert_eq!(stored.status, StatusCode::CREATED, "{stored:?}");
     let batch =
-        json!([vector(2, 1, json!({"genre": "Rock"})), vector(3, 1, json!({"title": "Three", "genre": "Pop"}))]);
+        json!([vector(2, 1, &json!({"genre": "Rock"})), vector(3, 1, &json!({"title": "Three", "genre": "Pop"}))]);
     assert_eq!(app.post("/api/track-vectors/batch", &batch).await.json(), json!({"stored": 2}));
     let one = app.get("/api/tracks/1").await.json();
     assert_eq!((&one["version"], &one["artist"], &one["extra"]), (&json!(3), &json!("Anne"), &json!({"label": "Own"})));
@@ -58,15 +58,15 @@ async fn what_is_told_of_a_track_is_kept_with_its_vector() {
 #[tokio::test]
 async fn an_older_version_does_not_replace_a_newer_one() {
     let app = App::mirror(None).await;
-    app.post("/api/track-vectors", &vector(1, 3, json!({"title": "New"}))).await;
-    let old = app.post("/api/track-vectors", &vector(1, 2, json!({"title": "Old"}))).await;
+    app.post("/api/track-vectors", &vector(1, 3, &json!({"title": "New"}))).await;
+    let old = app.post("/api/track-vectors", &vector(1, 2, &json!({"title": "Old"}))).await;
     assert_eq!(old.problem(409, "vector_outdated")["track_id"], 1);
-    let batch = json!([vector(2, 1, json!({"title": "Two"})), vector(1, 2, json!({"title": "Old"}))]);
+    let batch = json!([vector(2, 1, &json!({"title": "Two"})), vector(1, 2, &json!({"title": "Old"}))]);
     let refused = app.post("/api/track-vectors/batch", &batch).await.problem(409, "vector_outdated");
     assert_eq!((&refused["index"], &refused["track_id"]), (&json!(1), &json!(1)));
     app.get("/api/tracks/2").await.problem(404, "no_track");
     assert_eq!(app.get("/api/tracks/1").await.json()["title"], "New");
-    let negative = app.post("/api/track-vectors", &vector(1, -1, json!({}))).await;
+    let negative = app.post("/api/track-vectors", &vector(1, -1, &json!({}))).await;
     assert_eq!(negative.problem(422, "invalid_vector")["errors"][0]["field"], "version");
 }
 
@@ -87,7 +87,7 @@ async fn a_track_without_a_word_is_untitled_or_asked_of_the_library() {
     let cut_off = App::mirror(Some(Arc::new(Library { is_there: false }))).await;
     cut_off.post("/api/track-vectors", &plain).await.problem(503, "unavailable");
     // What is known already is not asked about.
-    cut_off.post("/api/track-vectors", &vector(7, 1, json!({"title": "Told"}))).await;
+    cut_off.post("/api/track-vectors", &vector(7, 1, &json!({"title": "Told"}))).await;
     assert_eq!(cut_off.post("/api/track-vectors", &plain).await.status, StatusCode::CREATED);
     assert_eq!(cut_off.get("/api/tracks/7").await.json()["title"], "Told");
 }
@@ -95,7 +95,7 @@ async fn a_track_without_a_word_is_untitled_or_asked_of_the_library() {
 #[tokio::test]
 async fn one_word_on_a_track_is_enough_for_all_its_vectors() {
     let app = App::mirror(None).await;
-    let batch = json!([{"track_id": 1, "embedding": [1, 2]}, vector(1, 2, json!({"title": "One"})),
+    let batch = json!([{"track_id": 1, "embedding": [1, 2]}, vector(1, 2, &json!({"title": "One"})),
         {"track_id": 1, "embedding": [1, 2, 3, 4]}]);
     assert_eq!(app.post("/api/track-vectors/batch", &batch).await.json(), json!({"stored": 3}));
     let one = app.get("/api/tracks/1").await.json();
@@ -105,7 +105,7 @@ async fn one_word_on_a_track_is_enough_for_all_its_vectors() {
 #[tokio::test]
 async fn a_track_that_is_gone_is_forgotten() {
     let app = App::mirror(None).await;
-    app.post("/api/track-vectors", &vector(1, 1, json!({"title": "One"}))).await;
+    app.post("/api/track-vectors", &vector(1, 1, &json!({"title": "One"}))).await;
     assert_eq!(app.delete("/api/track-vectors/1?space=compass/3/1").await.status, StatusCode::NO_CONTENT);
     assert_eq!(app.get("/api/tracks/1").await.status, StatusCode::OK, "its vector alone was removed");
     assert_eq!(app.delete("/api/track-vectors/1").await.status, StatusCode::NO_CONTENT);
@@ -118,7 +118,7 @@ async fn a_library_takes_nobodys_word_on_its_tracks() {
     let app = App::new().await;
     app.post("/api/tracks", &json!({"id": 1, "title": "Own"})).await;
     assert_eq!(
-        app.post("/api/track-vectors", &vector(1, 9, json!({"title": "Other"}))).await.status,
+        app.post("/api/track-vectors", &vector(1, 9, &json!({"title": "Other"}))).await.status,
         StatusCode::CREATED
     );
     let one = app.get("/api/tracks/1").await.json();
