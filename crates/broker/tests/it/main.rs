@@ -9,5 +9,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod interop;
+mod interop_tools;
 mod queue;
 mod rig;
+mod work;
