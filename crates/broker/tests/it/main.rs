@@ -9,8 +9,10 @@
     reason = "a test fails by panicking"
 )]
 
+mod arrivals;
 mod interop;
 mod interop_tools;
+mod outages;
 mod queue;
 mod rig;
 mod work;

@@ -127,13 +127,19 @@ pub fn write(lease: &Lease) -> VectorWrite {
 impl Rig {
     /// One whose clock stands.
     pub fn new() -> Self {
-        Self::with(|config| config)
+        Self::with(|_| ())
     }
 
-    pub fn with(change: impl FnOnce(CeleryConfig) -> CeleryConfig) -> Self {
+    pub fn with(change: impl FnOnce(&mut CeleryConfig)) -> Self {
         let redis = RedisServer::start();
+        let mut settings = config(&redis.url());
+        change(&mut settings);
+        Self::on(redis, settings)
+    }
+
+    pub fn on(redis: RedisServer, settings: CeleryConfig) -> Self {
         let clock = Arc::new(StandingClock::default());
-        let queue = CeleryQueue::connect(change(config(&redis.url())), clock.clone()).unwrap();
+        let queue = CeleryQueue::connect(settings, clock.clone()).unwrap();
         let shelf = Arc::new(Shelf::default());
         let settlement = CelerySettlement::new(queue.clone(), shelf.clone());
         Self { redis, clock, queue, settlement, shelf }

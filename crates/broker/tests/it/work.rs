@@ -174,10 +174,6 @@ impl WorkerProcess {
         Self(child)
     }
 
-    pub fn pid(&self) -> u32 {
-        self.0.id()
-    }
-
     /// With SIGKILL.
     pub fn kill(mut self) {
         self.0.kill().unwrap();
