@@ -153,7 +153,7 @@ mod tests {
 
     use super::{BodyError, Envelope, MAX_BODY};
 
-    fn envelope(fields: Value) -> Envelope {
+    fn envelope(fields: &Value) -> Envelope {
         Envelope::parse(fields.to_string().as_bytes()).unwrap()
     }
 
@@ -170,9 +170,9 @@ mod tests {
             (json!(null), 0),
             (json!([1]), 0),
         ] {
-            assert_eq!(envelope(json!({"properties": {"priority": given.clone()}})).priority(), read, "{given}");
+            assert_eq!(envelope(&json!({"properties": {"priority": given.clone()}})).priority(), read, "{given}");
         }
-        assert_eq!(envelope(json!({"properties": "none"})).priority(), 0);
+        assert_eq!(envelope(&json!({"properties": "none"})).priority(), 0);
     }
 
     #[test]
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_restored_message_is_marked_and_else_the_same() {
-        let before = envelope(json!({
+        let before = envelope(&json!({
             "body": "W10=", "headers": {"id": "a", "empty": [], "large": 1e15},
             "properties": {"delivery_info": {"exchange": "", "routing_key": "vectorization"}, "delivery_tag": "t"}
         }));

@@ -79,14 +79,13 @@ impl Message {
             Err(BodyError::Undecodable(reason)) => return Err((envelope, Failure::undecodable(reason))),
         };
         let parts = if envelope.header("task").is_null() { protocol_1(&body) } else { protocol_2(&envelope, body) };
-        let opened = parts.and_then(|parts| Self::assemble(&envelope, parts));
-        match opened {
-            Ok(opened) => Ok(Self { envelope, ..opened }),
+        match parts.and_then(Self::assemble) {
+            Ok(assemble) => Ok(assemble(envelope)),
             Err(reason) => Err((envelope, Failure::invalid(reason))),
         }
     }
 
-    fn assemble(envelope: &Envelope, parts: Parts) -> Result<Self, String> {
+    fn assemble(parts: Parts) -> Result<impl FnOnce(Envelope) -> Self, String> {
         let Parts { mut fields, args, kwargs, embed } = parts;
         let mut text = |name: &str| match fields.remove(name) {
             Some(Value::String(text)) => Some(text),
@@ -100,21 +99,25 @@ impl Message {
             Some(given) => read_moment(given).map(Some).ok_or(format!("{name} is no moment: {}", python::repr(given))),
         };
         let limit = fields.get("timelimit").and_then(|limits| limits.get(0)).and_then(Value::as_f64);
-        Ok(Self {
-            envelope: envelope.clone(),
+        let (eta, expires) = (moment("eta")?, moment("expires")?);
+        let retries = fields.get("retries").and_then(Value::as_u64).map_or(0, |n| u32::try_from(n).unwrap_or(u32::MAX));
+        let ignores_result = fields.get("ignore_result") == Some(&Value::Bool(true));
+        let time_limit = limit.filter(|limit| *limit > 0.0).and_then(|limit| Duration::try_from_secs_f64(limit).ok());
+        Ok(move |envelope| Self {
+            envelope,
             id: id.into(),
             task,
             args,
             kwargs,
             embed,
-            retries: fields.get("retries").and_then(Value::as_u64).map_or(0, |n| u32::try_from(n).unwrap_or(u32::MAX)),
-            eta: moment("eta")?,
-            expires: moment("expires")?,
-            time_limit: limit.filter(|limit| *limit > 0.0).and_then(|limit| Duration::try_from_secs_f64(limit).ok()),
+            retries,
+            eta,
+            expires,
+            time_limit,
             root_id,
             parent_id,
             group_id,
-            ignores_result: fields.get("ignore_result") == Some(&Value::Bool(true)),
+            ignores_result,
         })
     }
 

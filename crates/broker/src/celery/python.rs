@@ -9,7 +9,7 @@ const REPR_CHARS: usize = 1024;
 /// replacement character, `{"__type__", "__value__"}` is its value. Nested no deeper than serde_json allows (128).
 pub(super) fn read_json(text: &str) -> Result<Value, serde_json::Error> {
     let value = serde_json::from_str(text).or_else(|_| serde_json::from_str(&without_liberties(text)))?;
-    Ok(untyped(value))
+    Ok(if text.contains("__type__") { untyped(value) } else { value })
 }
 
 /// The same text with `null` for numbers that JSON does not know, and without halves of surrogate pairs.

@@ -25,7 +25,7 @@ async fn the_celery_queue_keeps_the_contract() {
 }
 
 /// A message as a Python producer writes it, in its own words.
-fn message(id: &str, track: i64, headers: Value) -> Value {
+fn message(id: &str, track: i64, headers: &Value) -> Value {
     let mut all =
         json!({"lang": "py", "task": "calculate_vector", "id": id, "eta": null, "expires": null, "retries": 0});
     all.as_object_mut().unwrap().extend(headers.as_object().unwrap().clone());
@@ -48,7 +48,7 @@ async fn settle(rig: &Rig, leases: &[Lease]) -> usize {
 #[tokio::test]
 async fn a_late_first_holder_cannot_end_what_the_second_holds() {
     let rig = Rig::new();
-    push(&rig, &message("a", 1, json!({})).to_string());
+    push(&rig, &message("a", 1, &json!({})).to_string());
     let first = rig.claim(10).await;
     rig.clock.advance(2 * LEASE);
     let second = rig.claim(10).await;
@@ -66,11 +66,11 @@ async fn a_late_first_holder_cannot_end_what_the_second_holds() {
 async fn only_our_own_claims_are_given_back() {
     let rig = Rig::new();
     for (tag, queue) in [("python-1", "vectorization"), ("python-2", "scan")] {
-        let entry = json!([message(tag, 1, json!({})), "", queue]).to_string();
+        let entry = json!([message(tag, 1, &json!({})), "", queue]).to_string();
         let _: i64 = rig.ask(&[b"HSET", b"unacked", tag.as_bytes(), entry.as_bytes()]);
         let _: i64 = rig.ask(&[b"ZADD", b"unacked_index", b"1000", tag.as_bytes()]);
     }
-    push(&rig, &message("ours", 1, json!({})).to_string());
+    push(&rig, &message("ours", 1, &json!({})).to_string());
     assert_eq!(rig.claim(10).await.len(), 1);
     rig.clock.advance(2 * LEASE);
     assert_eq!(rig.claim(10).await.len(), 1);
@@ -83,11 +83,11 @@ async fn only_our_own_claims_are_given_back() {
 async fn what_cannot_be_given_back_is_put_aside_and_not_lost() {
     let rig = Rig::new();
     for id in ["a", "b", "c"] {
-        push(&rig, &message(id, 1, json!({})).to_string());
+        push(&rig, &message(id, 1, &json!({})).to_string());
     }
     assert_eq!(rig.claim(10).await.len(), 3);
     let tags: Vec<String> = rig.ask(&[b"ZRANGE", b"vectorization:leases", b"0", b"-1"]);
-    let spaced = format!("[ {} , \"\" , \"vectorization\" ]", message("b", 1, json!({})));
+    let spaced = format!("[ {} , \"\" , \"vectorization\" ]", message("b", 1, &json!({})));
     for (tag, entry) in tags.iter().zip(["garbage", spaced.as_str()]) {
         let _: i64 = rig.ask(&[b"HSET", b"unacked", tag.as_bytes(), entry.as_bytes()]);
     }
@@ -103,7 +103,7 @@ async fn what_cannot_be_given_back_is_put_aside_and_not_lost() {
 #[tokio::test]
 async fn a_message_comes_back_as_it_was() {
     let rig = Rig::new();
-    let mut odd = message("a", 1, json!({"stamps": {}, "list": [], "large": 1e15, "long": 9_007_199_254_740_993i64}));
+    let mut odd = message("a", 1, &json!({"stamps": {}, "list": [], "large": 1e15, "long": 9_007_199_254_740_993i64}));
     odd.as_object_mut().unwrap().remove("properties");
     push(&rig, &odd.to_string());
     assert_eq!(rig.claim(10).await.len(), 1, "what a message needs is a body and a task");
@@ -120,7 +120,7 @@ async fn a_message_comes_back_as_it_was() {
 async fn messages_that_share_a_delivery_tag_are_two_claims() {
     let rig = Rig::new();
     for (id, track) in [("a", 1), ("b", 2)] {
-        push(&rig, &message(id, track, json!({})).to_string());
+        push(&rig, &message(id, track, &json!({})).to_string());
     }
     let leases = rig.claim(10).await;
     assert_eq!(leases.len(), 2);
@@ -132,7 +132,7 @@ async fn messages_that_share_a_delivery_tag_are_two_claims() {
 #[tokio::test]
 async fn what_a_python_worker_gave_back_counts_as_lost() {
     let rig = Rig::new();
-    let raw = message("a", 1, json!({}));
+    let raw = message("a", 1, &json!({}));
     push(&rig, &raw.to_string());
     let first = rig.claim(10).await;
     // As kombu restores it.
@@ -192,7 +192,7 @@ async fn what_waits_is_told_apart_by_what_it_says() {
 async fn other_spaces_have_their_own_lists() {
     let rig = Rig::new();
     for (id, space) in [("a", "other/4"), ("b", "test/4/a-1"), ("c", "not a space"), ("d", "other/4")] {
-        push(&rig, &message(id, 1, json!({"soniquebay_space": space})).to_string());
+        push(&rig, &message(id, 1, &json!({"soniquebay_space": space})).to_string());
     }
     let ids = |leases: &[Lease]| leases.iter().map(|lease| lease.job.id.to_string()).collect::<Vec<_>>();
     assert_eq!(ids(&rig.claim(10).await), ["b"]);
@@ -202,9 +202,9 @@ async fn other_spaces_have_their_own_lists() {
     let other = soniquebay_domain::Space::parse("other/4").unwrap();
     assert_eq!(ids(&rig.queue.claim(&other, 10, LEASE).await.unwrap()), ["a", "d"]);
     for n in 0..100 {
-        push(&rig, &message(&format!("s{n}"), 1, json!({"soniquebay_space": format!("m{n}/4")})).to_string());
+        push(&rig, &message(&format!("s{n}"), 1, &json!({"soniquebay_space": format!("m{n}/4")})).to_string());
     }
-    push(&rig, &message("last", 1, json!({})).to_string());
+    push(&rig, &message("last", 1, &json!({})).to_string());
     let leases = rig.claim(1000).await;
     assert_eq!(leases.last().unwrap().job.id.as_str(), "last");
     let spaces: usize = rig.ask(&[b"SCARD", b"vectorization:spaces"]);
@@ -236,7 +236,7 @@ async fn what_is_kept_is_bounded() {
 #[tokio::test]
 async fn a_task_may_limit_its_time() {
     let rig = Rig::new();
-    push(&rig, &message("a", 1, json!({"timelimit": [3, null]})).to_string());
+    push(&rig, &message("a", 1, &json!({"timelimit": [3, null]})).to_string());
     let leases = rig.claim(10).await;
     rig.clock.advance(Duration::from_secs(4));
     until("the end of it", || rig.meta("a")["status"] == "FAILURE").await;

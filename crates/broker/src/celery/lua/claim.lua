@@ -31,6 +31,7 @@ local function is_known(space)
 end
 
 local claimed, unreadable, looked = {}, {}, 0
+local index, leases, unacked, waiting = {}, {}, {}, {}
 for i = 8, #KEYS do
   while #claimed < most and looked < 4096 do
     local raw = redis.call('RPOP', KEYS[i])
@@ -50,19 +51,26 @@ for i = 8, #KEYS do
       else
         local id = text(headers.id) or text(properties.correlation_id) or ''
         local subject = text(headers.soniquebay_subject)
-        if subject then redis.call('DEL', ARGV[9] .. string.sub(subject, 1, 300)) end
+        if subject then waiting[#waiting + 1] = ARGV[9] .. string.sub(subject, 1, 300) end
         local redelivered = headers.redelivered == true or part(properties, 'delivery_info').redelivered == true
         local lost = redelivered and redis.call('GET', ARGV[10] .. string.sub(id, 1, 255)) or '0'
         token = token + 1
         local name = string.format('%.0f', token)
         local tag = 'soniquebay.' .. name .. '.' .. string.sub(id, 1, 255)
-        redis.call('ZADD', KEYS[2], seconds, tag)
-        redis.call('HSET', KEYS[1], tag, '[' .. raw .. ARGV[7])
-        redis.call('ZADD', KEYS[3], ARGV[2], tag)
+        local at = 2 * #claimed
+        index[at + 1], index[at + 2] = seconds, tag
+        leases[at + 1], leases[at + 2] = ARGV[2], tag
+        unacked[at + 1], unacked[at + 2] = tag, '[' .. raw .. ARGV[7]
         claimed[#claimed + 1] = { tag, name, lost or '0', raw }
       end
     end
   end
 end
-if #claimed > 0 then redis.call('SET', KEYS[5], string.format('%.0f', token)) end
+if #claimed > 0 then
+  redis.call('HSET', KEYS[1], unpack(unacked))
+  redis.call('ZADD', KEYS[2], unpack(index))
+  redis.call('ZADD', KEYS[3], unpack(leases))
+  redis.call('SET', KEYS[5], string.format('%.0f', token))
+end
+if #waiting > 0 then redis.call('DEL', unpack(waiting)) end
 return { redis.call('ZCOUNT', KEYS[3], '-inf', now), unreadable, claimed }
