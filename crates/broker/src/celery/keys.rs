@@ -128,6 +128,11 @@ impl Keys {
         self.kombu(&format!("/{}.celeryev/{kind}", self.db))
     }
 
+    /// That a queue listens for a routing key, as a member of [`Keys::bindings`].
+    pub(super) fn binding(&self, routing_key: &str, queue: &str) -> String {
+        format!("{routing_key}{SEPARATOR}{SEPARATOR}{queue}")
+    }
+
     /// Which queues listen to an exchange.
     pub(super) fn bindings(&self, exchange: &str) -> String {
         self.kombu(&format!("_kombu.binding.{exchange}"))

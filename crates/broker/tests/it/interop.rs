@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use soniquebay_domain::{EmbedError, JobQueue, NewJob, Priority, TrackFields};
+use soniquebay_broker::celery::{CeleryNode, CeleryQueue};
+use soniquebay_domain::{EmbedError, JobQueue, NewJob, Priority, SystemClock, TrackFields};
 use soniquebay_testkit::celery::Process;
+use tokio_util::sync::CancellationToken;
 
 use crate::interop_tools::{inspect, python, python_json, until};
 use crate::rig::{Rig, job, track};
@@ -376,6 +378,40 @@ print(json.dumps([told, after, sorted(revoked) == sorted([running.id, waiting.id
     assert!(!work.shelf.puts.lock().unwrap().contains_key(&track(1)), "what is terminated is not stored");
     let counts = work.queue.job_counts().await.unwrap();
     assert_eq!((counts.discarded, counts.running), (2, 0));
+
+    // Who waits for its moment is told at once, and a worker that begins asks the others what they know.
+    let told = python_json(
+        &url,
+        r#"
+later = app.send_task('calculate_vector', [4, {'title': 'later'}], queue='vectorization', countdown=300)
+while not any(app.control.inspect(timeout=1).scheduled().values()):
+    pass
+app.control.revoke(later.id)
+try:
+    later.get(timeout=30)
+except Exception as error:
+    print(json.dumps([later.id, type(error).__name__]))
+"#,
+    )
+    .await;
+    assert_eq!(told[1], "TaskRevokedError");
+    let mut other = crate::rig::config(&url);
+    other.node = "second@here".into();
+    let second = CeleryQueue::connect(other, Arc::new(SystemClock)).unwrap();
+    let (stop, node) = (CancellationToken::new(), CeleryNode::new(second.clone()));
+    let until_stop = stop.clone();
+    let running = tokio::spawn(async move { node.run(&until_stop).await });
+    let known = loop {
+        let known = inspect(&url, &["-d", "second@here", "revoked"]).await["second@here"].clone();
+        if known != json!([]) {
+            break known;
+        }
+    };
+    assert_eq!(known.as_array().map(Vec::len), Some(3), "{known}");
+    let bindings: usize = rig.ask(&[b"SCARD", b"_kombu.binding.reply.celery.pidbox"]);
+    assert!(bindings <= 4, "{bindings} bindings: ours went again");
+    stop.cancel();
+    running.await.unwrap();
     work.stop().await;
 }
 

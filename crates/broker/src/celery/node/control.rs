@@ -10,10 +10,13 @@ use super::super::queue::{Claim, Ending, Inner};
 use super::super::task::NAMES;
 
 /// Exchange that answers go through.
-const REPLIES: &str = "reply.celery.pidbox";
+pub(super) const REPLIES: &str = "reply.celery.pidbox";
 
 /// How long an answer waits for whoever asked and went away (s).
 const EXPIRY: i64 = 60;
+
+/// Revoked tasks of one request that are looked for where they wait; the others end when they are claimed.
+const MOST_WITHDRAWN: usize = 16;
 
 /// Entries of a long answer.
 const MOST: usize = 1000;
@@ -37,9 +40,18 @@ pub(super) async fn handle(inner: &Inner, raw: &[u8]) {
         Ok(answer) => answer,
         Err(error) => json!({"error": error.to_string()}),
     };
-    let Some(to) = request.get("reply_to").and_then(|to| to.get("routing_key")).and_then(Value::as_str) else { return };
-    if let Err(error) = reply(inner, to, request.get("ticket"), answer).await {
+    if let Some(to) = request.get("reply_to").and_then(|to| to.get("routing_key")).and_then(Value::as_str)
+        && let Err(error) = reply(inner, to, request.get("ticket"), answer).await
+    {
         tracing::debug!(%error, method, "an answer to remote control was not sent");
+    }
+    if method == "revoke" {
+        // After the answer: it looks through the lists.
+        for id in ids(arguments.get("task_id")).iter().take(MOST_WITHDRAWN) {
+            if let Err(error) = inner.revoke_waiting(id).await {
+                tracing::debug!(%error, "a revoked task is ended when it is claimed");
+            }
+        }
     }
 }
 
@@ -241,11 +253,16 @@ fn hello(inner: &Inner, arguments: &Map<String, Value>) -> Value {
         return Value::Null;
     }
     let known = inner.watch.revoked_ids();
-    match arguments.get("revoked") {
+    learn(inner, arguments.get("revoked"));
+    json!({"revoked": known, "clock": inner.watch.tick()})
+}
+
+/// Takes on what another worker knows to be revoked: a list, or an object by id.
+pub(super) fn learn(inner: &Inner, revoked: Option<&Value>) {
+    match revoked {
         Some(Value::Object(theirs)) => inner.watch.revoke(theirs.keys().cloned()),
         theirs => inner.watch.revoke(ids(theirs)),
     }
-    json!({"revoked": known, "clock": inner.watch.tick()})
 }
 
 async fn reply(inner: &Inner, to: &str, ticket: Option<&Value>, answer: Value) -> Result<(), StoreError> {

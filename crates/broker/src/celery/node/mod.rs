@@ -1,6 +1,7 @@
 //! The process as Celery's tools see it: `celery inspect`, `celery status`, `celery events`, Flower.
 
 mod control;
+mod mingle;
 mod watch;
 
 use std::sync::atomic::Ordering;
@@ -42,7 +43,13 @@ impl CeleryNode {
     /// Listens and tells until told to stop. Nothing waits for it: what it does not tell is lost.
     pub async fn run(&self, stop: &CancellationToken) {
         let inner = &*self.queue.inner;
-        tokio::join!(listen(inner, stop), tell(inner, stop));
+        let mingle = async {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = mingle::mingle(inner) => {}
+            }
+        };
+        tokio::join!(listen(inner, stop), tell(inner, stop), mingle);
     }
 }
 

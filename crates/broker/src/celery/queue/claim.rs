@@ -40,9 +40,6 @@ impl Inner {
             let now = self.clock.now();
             let end = now.after(lease);
             let found = self.redis.claim((now, end), limit.min(MOST), (&wanted, &default)).await?;
-            if found.expired > 0 {
-                self.restore(now).await?;
-            }
             let mut turned: Vec<Move> =
                 found.unreadable.iter().filter_map(|(length, tail)| self.unreadable(*length, tail, now)).collect();
             let is_empty = found.deliveries.is_empty() && found.expired == 0 && turned.is_empty();
@@ -52,14 +49,28 @@ impl Inner {
                     Admitted::Turned(step) => turned.push(step),
                 }
             }
-            if !turned.is_empty() {
-                self.redis.shift(now, turned).await?;
+            if let Err(error) = self.turn(found.expired > 0, turned, now).await {
+                // What was claimed is worked on; the rest comes back when its lease ends.
+                if leases.is_empty() {
+                    return Err(error);
+                }
+                tracing::warn!(%error, "messages that are no jobs could not be put where they belong");
             }
             if is_empty || !leases.is_empty() || limit == 0 {
                 break;
             }
         }
         Ok(leases)
+    }
+
+    async fn turn(&self, has_expired: bool, turned: Vec<Move>, now: Timestamp) -> Result<(), StoreError> {
+        if has_expired {
+            self.restore(now).await?;
+        }
+        if !turned.is_empty() {
+            self.redis.shift(now, turned).await?;
+        }
+        Ok(())
     }
 
     fn hold(&self, delivery: Delivery, message: Message, job: Job, since: Timestamp, expires_at: Timestamp) -> Lease {

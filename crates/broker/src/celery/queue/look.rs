@@ -89,32 +89,55 @@ impl Inner {
     }
 
     pub(super) async fn job(&self, id: &JobId) -> Result<Option<JobSummary>, StoreError> {
-        Ok(self.find(id).await?.map(|(_, _, summary)| summary))
+        Ok(self.find(None, id).await?.map(|(_, _, summary)| summary))
     }
 
     pub(super) async fn cancel(&self, id: &JobId) -> Result<bool, StoreError> {
         for _ in 0..LOOKS {
-            let Some((found, message, summary)) = self.find(id).await? else { return Ok(false) };
-            if let Some(claim) = self.claims.of_task(id.as_str()) {
-                if self.give_up(&claim, &Ending::Revoked("cancelled")).await? {
-                    return Ok(true);
-                }
-                continue;
+            if let Some(claim) = self.claims.of_task(id.as_str())
+                && self.give_up(&claim, &Ending::Revoked("cancelled")).await?
+            {
+                return Ok(true);
             }
-            let step = match &found.place {
-                Place::Lease(tag) => Move::lease(tag),
-                Place::List(list) => Move::list(list, &found.raw),
-                Place::Delayed(member) => Move::delayed(member),
-                Place::Dead => return Ok(false),
-            };
-            let now = self.clock.now();
-            let step = ending::revoke(step, &message, &summary.job, "cancelled", &self.redis.keys, now);
-            if self.redis.shift(now, vec![step]).await?.contains(&true) {
-                self.watch.revoked(&message, false);
+            let Some((found, message, summary)) = self.find(None, id).await? else { return Ok(false) };
+            if summary.state == JobState::Discarded {
+                return Ok(false);
+            }
+            if self.withdraw(&found, &message, &summary, "cancelled").await? {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Ends a job that still waits, because its task was revoked.
+    pub(in super::super) async fn revoke_waiting(&self, id: &str) -> Result<bool, StoreError> {
+        match self.find(Some(JobState::Available), &JobId::new(id)).await? {
+            Some((found, message, summary)) => self.withdraw(&found, &message, &summary, "revoked").await,
+            None => Ok(false),
+        }
+    }
+
+    async fn withdraw(
+        &self,
+        found: &Found,
+        message: &Message,
+        summary: &JobSummary,
+        how: &'static str,
+    ) -> Result<bool, StoreError> {
+        let step = match &found.place {
+            Place::Lease(tag) => Move::lease(tag),
+            Place::List(list) => Move::list(list, &found.raw),
+            Place::Delayed(member) => Move::delayed(member),
+            Place::Dead => return Ok(false),
+        };
+        let now = self.clock.now();
+        let step = ending::revoke(step, message, &summary.job, how, &self.redis.keys, now);
+        let is_done = self.redis.shift(now, vec![step]).await?.contains(&true);
+        if is_done {
+            self.watch.revoked(message, false);
+        }
+        Ok(is_done)
     }
 
     pub(super) async fn retry(&self, which: Discarded) -> Result<usize, StoreError> {
@@ -205,7 +228,11 @@ impl Inner {
         Ok(STEPS.into_iter().flat_map(of_step).collect())
     }
 
-    async fn find(&self, id: &JobId) -> Result<Option<(Found, Message, JobSummary)>, StoreError> {
+    async fn find(
+        &self,
+        state: Option<JobState>,
+        id: &JobId,
+    ) -> Result<Option<(Found, Message, JobSummary)>, StoreError> {
         let mut hit = None;
         let mut visit = |found: Found| {
             if !String::from_utf8_lossy(&found.raw).contains(id.as_str()) {
@@ -219,7 +246,7 @@ impl Inner {
                 _ => ControlFlow::Continue(()),
             }
         };
-        self.each(None, &mut visit).await?;
+        self.each(state, &mut visit).await?;
         Ok(hit)
     }
 
