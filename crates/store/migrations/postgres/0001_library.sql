@@ -69,27 +69,24 @@ CREATE TABLE track_vectors (
 
 CREATE INDEX track_vectors_of_track ON track_vectors (track_id);
 
--- One row a track and space, with the number of its last change: bounded, and enough for an index to catch up.
+-- One row a track and space, with the number of its last change: bounded, and enough for an index to catch up. A writer
+-- leaves the number out; whoever reads gives it, so that numbers grow in the order in which changes can be seen.
 CREATE TABLE vector_changes (
     track_id BIGINT NOT NULL,
     space    TEXT COLLATE "C" NOT NULL,
-    -- The writing transaction's id times 2^20, plus an order within it. Transactions end in another order than they begin:
-    -- the id tells a reader which numbers may still be missing.
-    number   BIGINT NOT NULL,
+    number   BIGINT,
     PRIMARY KEY (space, track_id)
 );
 
 CREATE INDEX vector_changes_by_number ON vector_changes (space, number);
-CREATE SEQUENCE vector_change_order;
+CREATE SEQUENCE vector_change_number;
 
 CREATE FUNCTION log_vector_change() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 DECLARE
     changed track_vectors := CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
 BEGIN
-    INSERT INTO vector_changes (track_id, space, number)
-    VALUES (changed.track_id, changed.space,
-            (pg_current_xact_id()::text::bigint << 20) | (nextval('vector_change_order') & 1048575))
-    ON CONFLICT (space, track_id) DO UPDATE SET number = excluded.number;
+    INSERT INTO vector_changes (track_id, space) VALUES (changed.track_id, changed.space)
+    ON CONFLICT (space, track_id) DO UPDATE SET number = NULL WHERE vector_changes.number IS NOT NULL;
     RETURN NULL;
 END $$;
 

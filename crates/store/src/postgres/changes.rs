@@ -1,22 +1,50 @@
 //! The change log, read in an order in which nothing is missed.
 //!
-//! Numbers are given when a row is written and rows are seen when their transaction ends, in another order: a reader that has
-//! seen number 9 cannot know whether 8 is still to come. So a number begins with its transaction's id, and the server tells
-//! below which id all transactions have ended (the snapshot's xmin). Changes below it are answered under their numbers. Those
-//! above it are answered too, as a vector that was stored is to be found at once, but all under the last number below:
-//! whoever asks again after it is told of them again, and of what was missing, until the older transactions have ended.
-//! Ours end soon, as their statements and their pauses have time limits; while a transaction of another program on the same
-//! server stays open that has written, what came after its beginning is read anew at each question, and no more.
+//! Transactions end in another order than they begin: were changes numbered as they are written, a reader that has seen number
+//! 9 could not know whether 8 is still to come. So they are numbered when they are read. Whoever reads numbers what it sees
+//! and nobody has numbered, one reader at a time: what is committed later is numbered later. A vector is seen as soon as its
+//! transaction has ended, whatever others are still open on the server.
 
-use deadpool_postgres::GenericClient;
+use deadpool_postgres::{GenericClient, Transaction};
 use soniquebay_domain::{Space, VectorChange};
 use tokio_postgres::Row;
 
-use super::connection::rows;
+use super::connection::{execute, first, rows};
 use super::error::SqlError;
 use super::row::{self, TRACK_COLUMNS, get};
 
-/// Up to `limit` changes after `sequence`, oldest first; a few more where the last ones bear one number.
+/// Held by whoever numbers, until its numbers can be seen.
+const NUMBERING_LOCK: i64 = 0x5362_6179_0004;
+
+/// What there is to read.
+pub(super) struct News {
+    /// Changes that nobody has numbered.
+    pub(super) unnumbered: bool,
+    /// Numbers above the one asked for.
+    pub(super) numbered: bool,
+}
+
+/// Usually nothing: found out without a transaction.
+pub(super) async fn news(client: &impl GenericClient, space: &Space, sequence: i64) -> Result<News, SqlError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM vector_changes WHERE space = $1 AND number IS NULL), \
+                      EXISTS (SELECT 1 FROM vector_changes WHERE space = $1 AND number > $2)";
+    match first(client, sql, &[&space.to_string(), &sequence]).await? {
+        Some(row) => Ok(News { unnumbered: row.try_get(0)?, numbered: row.try_get(1)? }),
+        None => Ok(News { unnumbered: false, numbered: false }),
+    }
+}
+
+/// Numbers up to `limit` changes. Those that a writer is changing again at this moment are left to when it is done.
+pub(super) async fn number(tx: &Transaction<'_>, space: &Space, limit: usize) -> Result<(), SqlError> {
+    execute(tx, "SELECT pg_advisory_xact_lock($1)", &[&NUMBERING_LOCK]).await?;
+    let sql = "WITH unnumbered AS MATERIALIZED (SELECT track_id FROM vector_changes WHERE space = $1 AND number IS NULL \
+                    LIMIT $2 FOR UPDATE SKIP LOCKED) \
+         UPDATE vector_changes SET number = nextval('vector_change_number') FROM unnumbered \
+         WHERE space = $1 AND vector_changes.track_id = unnumbered.track_id";
+    execute(tx, sql, &[&space.to_string(), &(limit as i64)]).await.map(drop)
+}
+
+/// Up to `limit` changes after `sequence`, oldest first, of those that are numbered.
 pub(super) async fn after(
     client: &impl GenericClient,
     space: &Space,
@@ -24,25 +52,17 @@ pub(super) async fn after(
     limit: usize,
 ) -> Result<Vec<VectorChange>, SqlError> {
     let sql = format!(
-        "WITH horizon AS (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 20 AS number), \
-         changed AS (SELECT track_id, space, number FROM vector_changes WHERE space = $1 AND number > $2 \
-                     ORDER BY number FETCH FIRST $3 ROWS WITH TIES) \
-         SELECT least(changed.number, horizon.number - 1) AS sequence, changed.number >= horizon.number AS unsettled, \
-                changed.track_id AS track_id, vector, {TRACK_COLUMNS} \
-         FROM changed CROSS JOIN horizon \
+        "WITH changed AS MATERIALIZED (SELECT track_id, space, number FROM vector_changes \
+              WHERE space = $1 AND number > $2 ORDER BY number LIMIT $3) \
+         SELECT number, changed.track_id AS track_id, vector, {TRACK_COLUMNS} FROM changed \
          LEFT JOIN track_vectors ON track_vectors.track_id = changed.track_id AND track_vectors.space = changed.space \
-         LEFT JOIN tracks ON tracks.id = track_vectors.track_id ORDER BY changed.number"
+         LEFT JOIN tracks ON tracks.id = track_vectors.track_id ORDER BY number"
     );
-    let mut found = rows(client, &sql, &[&space.to_string(), &sequence, &(limit as i64)]).await?;
-    // A full answer asks for another question, which would be answered the same as long as the last number stays.
-    if found.len() >= limit && found.last().map(|row| get(row, "unsettled")).transpose()?.unwrap_or(false) {
-        found.truncate(limit.saturating_sub(1).max(1));
-    }
-    found.iter().map(change).collect()
+    rows(client, &sql, &[&space.to_string(), &sequence, &(limit as i64)]).await?.iter().map(change).collect()
 }
 
 fn change(row: &Row) -> Result<VectorChange, SqlError> {
     let is_there: Option<i64> = get(row, "id")?;
     let now = is_there.map(|_| Ok::<_, SqlError>((row::vector(row)?, row::facts(row)?))).transpose()?;
-    Ok(VectorChange { sequence: get(row, "sequence")?, track_id: row::track_id(get(row, "track_id")?)?, now })
+    Ok(VectorChange { sequence: get(row, "number")?, track_id: row::track_id(get(row, "track_id")?)?, now })
 }

@@ -25,8 +25,7 @@ const CONNECTIONS: usize = 16;
 /// holds, when a server was started again.
 const TRIES: u32 = 6;
 
-/// What each connection runs under. A transaction that is left open keeps others' changes from being read in order
-/// (see `changes.rs`), so none may be: what hangs is ended by the server.
+/// What each connection runs under: a process that hangs, or whose machine is gone, does not keep others waiting for long.
 const SETTINGS: &str = "-c statement_timeout=60s -c lock_timeout=20s -c idle_in_transaction_session_timeout=30s \
      -c TimeZone=UTC -c client_min_messages=warning";
 

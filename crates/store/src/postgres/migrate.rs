@@ -78,7 +78,6 @@ async fn steps(client: &mut Client, address: &str) -> Result<(), SqlError> {
             ))
             .await?;
     }
-    renumber(&transaction).await?;
     transaction.commit().await?;
     Ok(())
 }
@@ -131,18 +130,5 @@ async fn pgvector(transaction: &Transaction<'_>) -> Result<(), SqlError> {
         );
         return Err(StoreError::Unavailable(reason).into());
     }
-    Ok(())
-}
-
-/// Numbers of changes are made of transaction ids. A database that was restored from a dump may hold ids that its new server
-/// has not reached: they are made this transaction's, or they would be withheld until it has.
-async fn renumber(transaction: &Transaction<'_>) -> Result<(), SqlError> {
-    transaction
-        .batch_execute(
-            "UPDATE vector_changes \
-             SET number = (pg_current_xact_id()::text::bigint << 20) | (nextval('vector_change_order') & 1048575) \
-             WHERE number >= (pg_snapshot_xmax(pg_current_snapshot())::text::bigint << 20)",
-        )
-        .await?;
     Ok(())
 }

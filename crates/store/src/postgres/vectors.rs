@@ -123,6 +123,12 @@ impl VectorStore for PostgresStore {
     }
 
     async fn changes(&self, space: &Space, sequence: i64, limit: usize) -> Result<Vec<VectorChange>, StoreError> {
+        let news = read!(self.server, |client| changes::news(client, space, sequence))?;
+        if news.unnumbered {
+            transaction!(self.server, |tx| changes::number(tx, space, limit))?;
+        } else if !news.numbered {
+            return Ok(Vec::new());
+        }
         read!(self.server, |client| changes::after(client, space, sequence, limit))
     }
 }
