@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError, mpsc};
 use std::time::{Duration, Instant};
@@ -38,8 +38,8 @@ pub struct PostgresServer {
     folder: PathBuf,
     port: u16,
     running: Mutex<Child>,
-    /// Closed when this process ends: the janitor waits for that.
-    _janitor: ChildStdin,
+    /// Cleans up when its input is closed, as it is at the latest when this process ends.
+    janitor: Child,
 }
 
 impl PostgresServer {
@@ -69,7 +69,7 @@ impl PostgresServer {
         assert!(made.status.success(), "initdb failed:\n{}", String::from_utf8_lossy(&made.stderr));
         let port = free_port();
         let running = Mutex::new(spawn(&programs, &folder, port));
-        let mut janitor = Command::new("sh")
+        let janitor = Command::new("sh")
             .args(["-c", JANITOR, "janitor"])
             .arg(&folder)
             .stdin(Stdio::piped())
@@ -77,7 +77,7 @@ impl PostgresServer {
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("sh does not start: {error}"));
-        Self { programs, port, running, _janitor: janitor.stdin.take().unwrap(), folder }
+        Self { programs, port, running, janitor, folder }
     }
 
     /// Where it listens.
@@ -142,6 +142,8 @@ impl PostgresServer {
 impl Drop for PostgresServer {
     fn drop(&mut self) {
         self.kill();
+        drop(self.janitor.stdin.take());
+        let _ = self.janitor.wait();
     }
 }
 
