@@ -32,11 +32,15 @@ kill -QUIT "$(head -n 1 "$1/data/postmaster.pid")" 2>/dev/null
 while kill -0 "$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null)" 2>/dev/null; do sleep 0.05; done
 rm -rf "$1""#;
 
+/// What makes a server keep what it answered as written, as one for people does.
+pub const DURABLE: [&str; 2] = ["fsync=on", "full_page_writes=on"];
+
 /// A server of this test process, with a data folder of its own. It ends with the process, however that ends.
 pub struct PostgresServer {
     programs: PathBuf,
     folder: PathBuf,
     port: u16,
+    settings: Vec<String>,
     running: Mutex<Child>,
     /// Cleans up when its input is closed, as it is at the latest when this process ends.
     janitor: Child,
@@ -57,6 +61,15 @@ impl PostgresServer {
     /// # Panics
     /// Where PostgreSQL is not there, with the command that fetches it, or does not start.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with settings of its own, as in `shared_buffers=1GB`.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn start_with(settings: &[&str]) -> Self {
+        let settings: Vec<String> = SETTINGS.iter().chain(settings).map(ToString::to_string).collect();
         let programs = programs();
         let folder = new_folder();
         let data = folder.join("data");
@@ -68,7 +81,7 @@ impl PostgresServer {
             .unwrap_or_else(|error| panic!("initdb does not start: {error}"));
         assert!(made.status.success(), "initdb failed:\n{}", String::from_utf8_lossy(&made.stderr));
         let port = free_port();
-        let running = Mutex::new(spawn(&programs, &folder, port));
+        let running = Mutex::new(spawn(&programs, &folder, port, &settings));
         let janitor = Command::new("sh")
             .args(["-c", JANITOR, "janitor"])
             .arg(&folder)
@@ -77,7 +90,7 @@ impl PostgresServer {
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("sh does not start: {error}"));
-        Self { programs, port, running, janitor, folder }
+        Self { programs, folder, port, settings, running, janitor }
     }
 
     /// Where it listens.
@@ -135,7 +148,7 @@ impl PostgresServer {
     pub fn restart(&self) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         kill(&mut running);
-        *running = spawn(&self.programs, &self.folder, self.port);
+        *running = spawn(&self.programs, &self.folder, self.port, &self.settings);
     }
 }
 
@@ -199,22 +212,22 @@ fn new_folder() -> PathBuf {
 }
 
 /// A server that takes connections. One that was killed may need a moment until its data are free.
-fn spawn(programs: &Path, folder: &Path, port: u16) -> Child {
+fn spawn(programs: &Path, folder: &Path, port: u16, settings: &[String]) -> Child {
     let began = Instant::now();
     loop {
-        match try_spawn(programs, folder, port) {
+        match try_spawn(programs, folder, port, settings) {
             Ok(child) => return child,
             Err(said) => assert!(began.elapsed() < START, "PostgreSQL does not start on port {port}:\n{said}"),
         }
     }
 }
 
-fn try_spawn(programs: &Path, folder: &Path, port: u16) -> Result<Child, String> {
+fn try_spawn(programs: &Path, folder: &Path, port: u16, settings: &[String]) -> Result<Child, String> {
     let mut child = as_ordinary_user(&programs.join("postgres"))
         .arg("-D")
         .arg(folder.join("data"))
         .args(["-h", "127.0.0.1", "-p", &port.to_string()])
-        .args(SETTINGS.iter().flat_map(|setting| ["-c", setting]))
+        .args(settings.iter().flat_map(|setting| ["-c", setting]))
         .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -46,7 +46,8 @@ impl PgVectorIndex {
     /// The same, where up to `few` vectors are compared one by one.
     #[must_use]
     pub fn scanning(self, few: usize) -> Self {
-        Self { few, ..self }
+        // PostgreSQL counts up to 2^63.
+        Self { few: few.min(1 << 40), ..self }
     }
 
     /// Builds a space's HNSW index and waits until it is there; whether it is. A million vectors take hours.
