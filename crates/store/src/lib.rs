@@ -10,6 +10,7 @@ pub mod redis;
 pub mod remote;
 pub mod sqlite;
 mod text_match;
+pub mod transfer;
 
 /// Tries before a job is discarded.
 const MAX_ATTEMPTS: u32 = 8;

@@ -16,16 +16,13 @@ use super::row::{self, Numbers};
 use super::{PostgresStore, hnsw};
 
 /// Vectors that are compared one by one rather than looked for in a graph: it takes some ten milliseconds.
-const FEW: usize = 10_000;
+const FEW: usize = 5_000;
 
 /// More neighbours than were asked for are fetched: half precision may have put equals in a wrong order.
 const SPARE: usize = 16;
 
-/// Bounds of the list of candidates that HNSW keeps; 1,000 is the most that pgvector allows.
+/// Nearest neighbours that HNSW looks for: at least so many, twice as many as are asked for, and at most what pgvector allows.
 const CANDIDATES: (usize, usize) = (128, 1000);
-
-/// Vectors that a search may look at until enough of them pass its filter.
-const MAX_SCAN_TUPLES: i32 = 40_000;
 
 /// Searches the database itself. Scores are exact, filters too; which neighbours HNSW finds is approximate.
 ///
@@ -109,15 +106,16 @@ impl Search<'_> {
     /// The hits, and whether the space needs an index that it lacks.
     async fn run(&self, tx: &Transaction<'_>) -> Result<(Vec<Hit>, bool), SqlError> {
         let Some(standing) = self.standing(tx).await? else { return Ok((Vec::new(), false)) };
-        if self.passes_few(tx).await? {
-            return Ok((self.exact(tx).await?, false));
+        let predicate = Predicate::new(self.filter, 2);
+        // Of a space with an index it is known that it is large.
+        if standing == hnsw::Standing::Missing || !predicate.is_empty() {
+            let few = self.few(tx).await?;
+            if few.is_some() || standing == hnsw::Standing::Missing {
+                return Ok((self.exact(tx, few.as_deref()).await?, few.is_none()));
+            }
         }
-        if standing == hnsw::Standing::Missing {
-            return Ok((self.exact(tx).await?, true));
-        }
-        let hits = self.pick(self.approximate(tx).await?);
-        // The graph was left before enough passed: only a scan knows whether there are more.
-        Ok((if hits.len() < self.k { self.exact(tx).await? } else { hits }, false))
+        let hits = self.pick(self.approximate(tx, &predicate).await?);
+        Ok((if hits.len() < self.k { self.exact(tx, None).await? } else { hits }, false))
     }
 
     /// Where the space's index stands; `None` for an unknown space.
@@ -129,26 +127,32 @@ impl Search<'_> {
         Ok(valid.map(|valid| if valid { hnsw::Standing::Ready } else { hnsw::Standing::Missing }))
     }
 
-    /// Whether so few pass that they are compared one by one.
-    async fn passes_few(&self, tx: &Transaction<'_>) -> Result<bool, SqlError> {
+    /// The tracks that pass, where they are so few that their vectors are compared one by one.
+    async fn few(&self, tx: &Transaction<'_>) -> Result<Option<Vec<i64>>, SqlError> {
         let predicate = Predicate::new(self.filter, 0);
+        // Each vector has its track: without conditions it need not be looked at.
+        let tracks = if predicate.is_empty() { "" } else { "JOIN tracks ON tracks.id = track_id" };
         let sql = format!(
-            "SELECT count(*) FROM (SELECT 1 FROM track_vectors JOIN tracks ON tracks.id = track_id \
-             WHERE space = '{}' AND {} LIMIT {}) AS passing",
+            "SELECT track_id FROM track_vectors {tracks} WHERE space = '{}' AND {} LIMIT {}",
             self.space,
             predicate.sql(),
             self.few + 1
         );
-        let passing: i64 =
-            self.ask(tx, &sql, &predicate.values(&[])).await?.first().map_or(Ok(0), |row| row.try_get(0))?;
-        Ok(passing <= self.few as i64)
+        let found = self.ask(tx, &sql, &predicate.values(&[])).await?;
+        if found.len() > self.few {
+            return Ok(None);
+        }
+        found.iter().map(|row| Ok(row.try_get(0)?)).collect::<Result<Vec<i64>, SqlError>>().map(Some)
     }
 
-    /// The nearest of all that pass, ranked by the database: ties by id, at most so many of an artist.
-    async fn exact(&self, tx: &Transaction<'_>) -> Result<Vec<Hit>, SqlError> {
+    /// The nearest of these tracks, or of all that pass, ranked by the database: ties by id, at most so many of an artist.
+    async fn exact(&self, tx: &Transaction<'_>, among: Option<&[i64]>) -> Result<Vec<Hit>, SqlError> {
         let (query, limit) = (Numbers(self.query.clone()), (self.k + SPARE) as i64);
         let most = self.filter.max_per_artist.map_or(i64::MAX, |most| most as i64);
-        let predicate = Predicate::new(self.filter, 3);
+        let predicate = match among {
+            Some(ids) => Predicate::these(ids, 3),
+            None => Predicate::new(self.filter, 3),
+        };
         let place = match self.filter.max_per_artist {
             Some(_) => {
                 "row_number() OVER (PARTITION BY nullif(artist_folded, ''), CASE artist_folded WHEN '' THEN id END \
@@ -156,9 +160,10 @@ impl Search<'_> {
             }
             None => "1::bigint",
         };
+        // OFFSET 0 keeps the vectors themselves out of what is sorted.
         let sql = format!(
             "WITH passing AS (SELECT tracks.id, artist_folded, l2_normalize(vector) <#> $1::vector AS distance \
-                 FROM track_vectors JOIN tracks ON tracks.id = track_id WHERE space = '{0}' AND {1}), \
+                 FROM track_vectors JOIN tracks ON tracks.id = track_id WHERE space = '{0}' AND {1} OFFSET 0), \
              placed AS (SELECT id, artist_folded, distance, {place} AS place FROM passing), \
              nearest AS (SELECT id, artist_folded FROM placed WHERE place <= $3 ORDER BY distance, id LIMIT $2) \
              SELECT nearest.id, artist_folded, vector FROM nearest \
@@ -170,21 +175,25 @@ impl Search<'_> {
         Ok(self.pick(self.ranked(&found)?))
     }
 
-    /// The nearest that HNSW finds among those that pass.
-    async fn approximate(&self, tx: &Transaction<'_>) -> Result<Vec<Candidate>, SqlError> {
+    /// Those of the nearest that pass: if they are enough, they are the nearest of all that pass. If they are not, a scan
+    /// decides. The graph is not followed further until enough pass (pgvector's iterative scan): where a filter asks for
+    /// what lies far from the question, that finds some that pass, and seldom the nearest ones.
+    async fn approximate(&self, tx: &Transaction<'_>, predicate: &Predicate) -> Result<Vec<Candidate>, SqlError> {
         // Some are passed over where an artist may come so often only.
         let ask = if self.filter.max_per_artist.is_some() { self.k * 4 } else { self.k } + SPARE;
-        let candidates = (2 * ask).clamp(CANDIDATES.0, CANDIDATES.1);
+        if 2 * ask > CANDIDATES.1 {
+            return Ok(Vec::new());
+        }
+        let candidates = if predicate.is_empty() { CANDIDATES.0.max(2 * ask) } else { CANDIDATES.1 };
         // An error, not a warning, where a setting is unknown or out of bounds: pgvector's library is loaded, see `Server`.
         // How to search is decided here; a planner that would rather sort all rows is not asked.
         tx.batch_execute(&format!(
-            "SELECT set_config('hnsw.ef_search', '{candidates}', TRUE), set_config('hnsw.iterative_scan', 'strict_order', \
-             TRUE), set_config('hnsw.max_scan_tuples', '{MAX_SCAN_TUPLES}', TRUE), set_config('enable_sort', 'off', TRUE), \
-             set_config('enable_seqscan', 'off', TRUE), set_config('jit', 'off', TRUE)"
+            "SELECT set_config('hnsw.ef_search', '{candidates}', TRUE), set_config('hnsw.iterative_scan', 'off', TRUE), \
+             set_config('enable_sort', 'off', TRUE), set_config('enable_seqscan', 'off', TRUE), \
+             set_config('jit', 'off', TRUE)"
         ))
         .await?;
         let (query, limit) = (Numbers(self.query.clone()), ask as i64);
-        let predicate = Predicate::new(self.filter, 2);
         let sql = format!(
             "SELECT tracks.id, artist_folded, vector FROM track_vectors JOIN tracks ON tracks.id = track_id \
              WHERE space = '{}' AND {} ORDER BY {} <#> $1::vector::halfvec({}) LIMIT $2",

@@ -11,6 +11,7 @@ mod jobs;
 mod listen;
 mod migrate;
 mod predicate;
+mod restore;
 mod row;
 mod settle;
 mod spaces;

@@ -49,6 +49,18 @@ impl Predicate {
         predicate
     }
 
+    /// That a track is one of these.
+    pub(super) fn these(ids: &[i64], before: usize) -> Self {
+        let mut predicate = Self { sql: "TRUE".into(), values: Vec::new(), before };
+        predicate.and("tracks.id = ANY({})", ids.to_vec());
+        predicate
+    }
+
+    /// Whether every track passes.
+    pub(super) fn is_empty(&self) -> bool {
+        self.sql == "TRUE"
+    }
+
     /// The conditions, all of which hold together.
     pub(super) fn sql(&self) -> &str {
         &self.sql

@@ -29,7 +29,7 @@ impl Settlement for PostgresStore {
                 }
             }
             let current = current(tx, made).await?;
-            vectors::put(tx, &current, now).await?;
+            vectors::put(tx, &current.into_iter().map(|write| (write, now)).collect::<Vec<_>>()).await?;
             execute(tx, "DELETE FROM jobs WHERE id = ANY($1)", &[&finished]).await?;
             Ok(held.len())
         })

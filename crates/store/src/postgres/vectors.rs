@@ -31,7 +31,7 @@ impl Vectors for PostgresStore {
                     catalog::mirror(tx, write.track_id, write.version, told, now).await?;
                 }
             }
-            match put(tx, &writes.iter().collect::<Vec<_>>(), now).await? {
+            match put(tx, &writes.iter().map(|write| (write, now)).collect::<Vec<_>>()).await? {
                 Some(missing) => Err(StoreError::NoTrack(missing).into()),
                 None => Ok(()),
             }
@@ -133,12 +133,11 @@ impl VectorStore for PostgresStore {
     }
 }
 
-/// Stores vectors of tracks that are there; the first one that is not. What is copied of a track cannot change until the
+/// Stores vectors, each with its moment, of tracks that are there; the first one that is not. What is copied of a track cannot change until the
 /// end of the transaction.
 pub(super) async fn put(
     tx: &Transaction<'_>,
-    writes: &[&VectorWrite],
-    now: Timestamp,
+    writes: &[(&VectorWrite, Timestamp)],
 ) -> Result<Option<TrackId>, SqlError> {
     if writes.is_empty() {
         return Ok(None);
@@ -151,18 +150,18 @@ pub(super) async fn put(
     let statement = tx.prepare_cached(sql).await?;
     // One order for all: two that write the same tracks do not wait for each other in a circle.
     let mut places: Vec<usize> = (0..writes.len()).collect();
-    places.sort_by_key(|place| writes[*place].track_id);
+    places.sort_by_key(|place| writes[*place].0.track_id);
     let statement = &statement;
     // Sent one behind the other, answered together.
     let stored = try_join_all(places.iter().map(|place| async move {
-        let write = writes[*place];
+        let (write, now) = writes[*place];
         let (space, vector) = (write.space.to_string(), Numbers(write.vector.as_slice().to_vec()));
         let hash = write.content_hash.as_ref().map(ContentHash::as_str);
         tx.execute(statement, &[&write.track_id.get(), &space, &vector, &hash, &now.0]).await
     }))
     .await?;
     let missing = places.iter().zip(stored).filter(|(_, stored)| *stored == 0).map(|(place, _)| *place).min();
-    Ok(missing.map(|place| writes[place].track_id))
+    Ok(missing.map(|place| writes[place].0.track_id))
 }
 
 fn stored(row: &Row, space: &Space) -> Result<StoredVector, SqlError> {

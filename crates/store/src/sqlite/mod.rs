@@ -6,6 +6,7 @@ mod connection;
 mod error;
 mod jobs;
 mod migrate;
+mod restore;
 mod row;
 mod settle;
 mod spaces;

@@ -15,6 +15,7 @@ mod files;
 mod jobs;
 mod postgres;
 mod remote;
+mod transfer;
 mod vectors;
 
 use std::any::Any;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use soniquebay_domain::{
-    Applied, Catalog, Change, Database, JobQueue, Priority, Reconcile, Space, StoreError, SystemClock, Target, TrackId,
-    TrackPatch, TrackWrite, VectorIndex, VectorStore, VectorWrite, Vectors, WriteMode,
+    Applied, Catalog, Change, Database, Filter, JobQueue, Priority, Range, Reconcile, Space, StoreError, SystemClock,
+    Target, TrackId, TrackPatch, TrackWrite, Vector, VectorIndex, VectorStore, VectorWrite, Vectors, WriteMode,
 };
 use soniquebay_search::contract;
 use soniquebay_store::postgres::PostgresStore;
@@ -356,6 +356,46 @@ async fn the_pgvector_index_keeps_the_contract() {
     }
 }
 
+/// What a filter lets pass may lie far from the question: rock, asked for under the filter "classical".
+#[tokio::test(flavor = "multi_thread")]
+async fn filters_against_the_grain_are_answered_too() {
+    let (store, _) = store().await;
+    let searched = Space::new("crowds", 16, "1").unwrap();
+    let mut state = 0x5eed_u64;
+    let mut random = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / 8_388_608.0 - 1.0
+    };
+    let centres: Vec<Vec<f32>> = (0..20).map(|_| (0..16).map(|_| random()).collect()).collect();
+    let year = |crowd: usize, number: usize| {
+        let mut write = titled(&format!("Title {number}"));
+        write.patch.year = Change::Set(1900 + crowd as i32);
+        write
+    };
+    let written = store.apply((0..2000).map(|number| year(number % 20, number)).collect()).await.unwrap();
+    let mut vectors = Vec::new();
+    for (number, applied) in written.into_iter().enumerate() {
+        let Applied::Done { id, .. } = applied else { panic!("{applied:?}") };
+        let values = centres[number % 20].iter().map(|centre| centre + 0.2 * random()).collect();
+        vectors.push(VectorWrite::new(id, searched.clone(), Vector::new(values).unwrap(), None));
+    }
+    store.put(vectors).await.unwrap();
+    let (scan, graph) = (store.pgvector_index().scanning(5000), store.pgvector_index().scanning(100));
+    assert!(graph.build(&searched).await.unwrap());
+    let (mut found, mut expected) = (0, 0);
+    for crowd in 0..20 {
+        let query = Vector::new(centres[crowd].clone()).unwrap();
+        let years = Range { min: Some(1900.0 + (crowd as f64 + 7.0) % 20.0), max: None };
+        let filter = Filter { years, ..Filter::default() };
+        let right = scan.search(&searched, &query, 10, &filter).await.unwrap();
+        let hits = graph.search(&searched, &query, 10, &filter).await.unwrap();
+        assert_eq!(hits.len(), right.len());
+        found += right.iter().filter(|hit| hits.contains(hit)).count();
+        expected += right.len();
+    }
+    assert!(found as f64 >= 0.95 * expected as f64, "{found} of {expected}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_index_half_built_is_built_anew_and_goes_with_its_space() {
     let (store, url) = store().await;
@@ -370,7 +410,7 @@ async fn an_index_half_built_is_built_anew_and_goes_with_its_space() {
     assert!(index.build(&other).await.unwrap());
     assert_eq!(sql(&url, standing), "t");
     let query = vector([1.0, 0.5, 0.0, 0.0]);
-    let hits = index.search(&other, &query, 5, &soniquebay_domain::Filter::default()).await.unwrap();
+    let hits = index.search(&other, &query, 5, &Filter::default()).await.unwrap();
     assert_eq!(hits.len(), 5);
     store.drop_space(&other).await.unwrap();
     assert_eq!(sql(&url, standing), "");

@@ -1,0 +1,72 @@
+use async_trait::async_trait;
+use soniquebay_domain::{JobSummary, StoreError, StoredVector, Timestamp, Track, VectorWrite};
+
+use super::PostgresStore;
+use super::connection::{execute, transaction};
+use super::error::SqlError;
+use super::{row, spaces, vectors};
+use crate::transfer::{Destination, waiting};
+
+#[async_trait]
+impl Destination for PostgresStore {
+    async fn restore_tracks(&self, tracks: Vec<Track>) -> Result<(), StoreError> {
+        if let Some((track, error)) = tracks.iter().find_map(|track| Some((track, row::refused(&track.fields)?))) {
+            return Err(StoreError::Unavailable(format!("track {}: {error}", track.id)));
+        }
+        transaction!(self.server, |tx| async {
+            for Track { id, version, fields, content_hash, metadata_hash, created_at, updated_at } in &tracks {
+                row::reserve(tx, *id).await?;
+                row::write_track(tx, Some(*id), fields, (content_hash, metadata_hash), *created_at).await?;
+                let sql = "UPDATE tracks SET version = $2, created_at = $3, updated_at = $4 WHERE id = $1";
+                execute(tx, sql, &[&id.get(), version, &created_at.0, &updated_at.0]).await?;
+            }
+            Ok(())
+        })
+    }
+
+    async fn restore_vectors(&self, stored: Vec<StoredVector>) -> Result<(), StoreError> {
+        let written = |stored: StoredVector| {
+            let StoredVector { track_id, space, vector, content_hash, updated_at, .. } = stored;
+            (VectorWrite::new(track_id, space, vector, Some(content_hash)), updated_at)
+        };
+        let writes: Vec<(VectorWrite, Timestamp)> = stored.into_iter().map(written).collect();
+        transaction!(self.server, |tx| async {
+            let mut dated: Vec<(&VectorWrite, Timestamp)> = Vec::with_capacity(writes.len());
+            for (write, moment) in &writes {
+                if dated.last().is_none_or(|(before, _)| before.space != write.space) {
+                    spaces::ensure(tx, &write.space).await?;
+                }
+                dated.push((write, *moment));
+            }
+            match vectors::put(tx, &dated).await? {
+                Some(missing) => Err(StoreError::NoTrack(missing).into()),
+                None => Ok(()),
+            }
+        })
+    }
+
+    async fn restore_jobs(&self, jobs: Vec<JobSummary>) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let jobs: Vec<JobSummary> = jobs.into_iter().map(waiting).collect();
+        transaction!(self.server, |tx| async {
+            for JobSummary { job, state, priority, run_at, reason } in &jobs {
+                spaces::ensure(tx, &job.space).await?;
+                let sql = "INSERT INTO jobs (id, kind, track_id, space, priority, state, attempts, run_at, reason, created_at) \
+                     OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+                     ON CONFLICT (id) DO UPDATE SET state = excluded.state, attempts = excluded.attempts, \
+                         run_at = excluded.run_at, reason = excluded.reason, priority = excluded.priority";
+                let (id, space, made) = (job.id.number(), job.space.to_string(), i64::from(job.attempts.made));
+                let (kind, reason) = (job.kind.name(), reason.as_ref().map(|reason| reason.replace('\0', "\u{fffd}")));
+                let track = job.track_id.get();
+                execute(
+                    tx,
+                    sql,
+                    &[&id, &kind, &track, &space, priority, &state.name(), &made, &run_at.0, &reason, &now.0],
+                )
+                .await?;
+            }
+            let sql = "SELECT setval('jobs_id_seq', max(id)) FROM jobs HAVING max(id) >= (SELECT last_value FROM jobs_id_seq)";
+            execute(tx, sql, &[]).await.map(drop)
+        })
+    }
+}
