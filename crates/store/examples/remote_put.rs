@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use soniquebay_api::{Limits, Services};
+use soniquebay_api::{Limits, Operations, Services, coverage};
+use soniquebay_broker::bus::LocalBus;
 use soniquebay_domain::{
-    ContentHash, EmbedError, Progress, Space, SystemClock, TrackFields, TrackId, Vector, VectorWrite, Vectorizer,
-    Vectors,
+    ContentHash, EmbedError, Space, SystemClock, TrackFields, TrackId, Vector, VectorWrite, Vectorizer, Vectors,
 };
 use soniquebay_http::BaseUrl;
-use soniquebay_search::{MemoryIndex, Recommender, Serving};
+use soniquebay_search::{MemoryIndex, Recommender, Serving, TrackStates};
 use soniquebay_store::remote::{Patience, RemoteVectors};
 use soniquebay_store::sqlite::SqliteStore;
 use soniquebay_wire::{VectorInput, VectorOutput};
@@ -124,18 +124,24 @@ async fn serve(store: Arc<SqliteStore>, space: &Space) -> RemoteVectors {
         vectorizers: vec![Arc::new(NoModel(space.clone()))],
         serving: Serving::new(store.clone(), space.clone(), Vec::new()),
     };
+    let operations = Operations {
+        queue: store.clone(),
+        bus: Arc::new(LocalBus::default()),
+        standing: coverage(store.clone(), store.clone(), space.clone()),
+        checks: Arc::new([]),
+        counters: Arc::new(String::new),
+        shutdown: CancellationToken::new(),
+        any_host: false,
+        version: "measured",
+    };
     let services = Services {
         catalog: store.clone(),
         vectors: store.clone(),
         mirror: true,
         library: None,
-        queue: store,
         recommender: Arc::new(recommender),
-        progress: tokio::sync::broadcast::Sender::<Progress>::new(1),
-        counters: Arc::new(String::new),
-        shutdown: CancellationToken::new(),
-        any_host: false,
-        version: "measured",
+        states: Arc::new(TrackStates { vectors: store.clone(), queue: store, space: space.clone() }),
+        operations,
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let server = BaseUrl::parse(&listener.local_addr().unwrap().to_string(), 8002).unwrap();

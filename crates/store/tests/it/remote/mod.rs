@@ -11,17 +11,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use serde_json::{Map, Value, json};
-use soniquebay_api::{Limits, Services};
+use soniquebay_api::{Limits, Operations, Services, coverage};
+use soniquebay_broker::bus::LocalBus;
 use soniquebay_domain::{
-    Database, EmbedError, Features, Identity, Mode, PitchClass, Progress, Space, TrackFields, TrackId, Vector,
-    VectorWrite, Vectorizer,
+    Database, EmbedError, Features, Identity, Mode, PitchClass, Space, TrackFields, TrackId, Vector, VectorWrite,
+    Vectorizer,
 };
 use soniquebay_http::BaseUrl;
-use soniquebay_search::{MemoryIndex, Recommender, Serving};
+use soniquebay_search::{MemoryIndex, Recommender, Serving, TrackStates};
 use soniquebay_store::remote::{Patience, RemoteLibrary, RemoteVectors};
-use soniquebay_store::sqlite::SqliteStore;
 use tokio::net::TcpListener;
-use tokio::sync::broadcast;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{Fixture, space};
@@ -43,9 +42,7 @@ impl Served {
     }
 
     /// Our own API over a store.
-    pub(crate) async fn ours(store: SqliteStore, mirror: bool) -> Self {
-        store.want_spaces(vec![space()]).await.unwrap();
-        let store = Arc::new(store);
+    pub(crate) async fn ours(store: Arc<dyn Database>, mirror: bool) -> Self {
         let recommender = Recommender {
             catalog: store.clone(),
             vectors: store.clone(),
@@ -53,18 +50,24 @@ impl Served {
             vectorizers: vec![Arc::new(NoModel(space()))],
             serving: Serving::new(store.clone(), space(), Vec::new()),
         };
+        let operations = Operations {
+            queue: store.clone(),
+            bus: Arc::new(LocalBus::default()),
+            standing: coverage(store.clone(), store.clone(), space()),
+            checks: Arc::new([]),
+            counters: Arc::new(String::new),
+            shutdown: CancellationToken::new(),
+            any_host: false,
+            version: "0.0.0-test",
+        };
         let services = Services {
             catalog: store.clone(),
             vectors: store.clone(),
             mirror,
             library: None,
-            queue: store,
             recommender: Arc::new(recommender),
-            progress: broadcast::Sender::<Progress>::new(1),
-            counters: Arc::new(String::new),
-            shutdown: CancellationToken::new(),
-            any_host: false,
-            version: "0.0.0-test",
+            states: Arc::new(TrackStates { vectors: store.clone(), queue: store, space: space() }),
+            operations,
         };
         Self::new(soniquebay_api::combined_router(services)).await
     }
@@ -91,10 +94,9 @@ pub(crate) fn patience() -> Patience {
     Patience { request: milliseconds(5000), first_wait: milliseconds(5), tries: 3, ..Patience::default() }
 }
 
-pub(crate) async fn mirror() -> (SqliteStore, Fixture) {
-    let fixture = Fixture::new().await;
-    let store = SqliteStore::open(&fixture.folder.path().join("mirror.db"), fixture.clock.clone()).await.unwrap();
-    (store.mirror(), fixture)
+pub(crate) async fn mirror() -> (Arc<dyn Database>, Fixture) {
+    let fixture = Fixture::sqlite().await;
+    (fixture.mirror.clone(), fixture)
 }
 
 pub(crate) fn id(id: i64) -> TrackId {

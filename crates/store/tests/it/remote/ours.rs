@@ -1,15 +1,16 @@
+use std::sync::Arc;
+
 use soniquebay_domain::{
-    Catalog, Change, ContentHash, Fingerprint, MetadataHash, Space, StoreError, TrackPatch, Tracks, Vector,
-    VectorStore, VectorWrite, Vectors,
+    Change, ContentHash, Database, Fingerprint, MetadataHash, Space, StoreError, TrackPatch, Tracks, Vector,
+    VectorWrite, Vectors,
 };
-use soniquebay_store::sqlite::SqliteStore;
 
 use super::{Served, full, id, ids, mirror, write};
 use crate::{Fixture, change, space, titled};
 
 /// A library of our own with so many tracks, served.
-async fn library(tracks: i64) -> (SqliteStore, Served, Fixture) {
-    let fixture = Fixture::new().await;
+async fn library(tracks: i64) -> (Arc<dyn Database>, Served, Fixture) {
+    let fixture = Fixture::sqlite().await;
     let writes = (1..=tracks).map(|n| titled(&format!("t{n}"))).collect();
     fixture.store.apply(writes).await.unwrap();
     (fixture.store.clone(), Served::ours(fixture.store.clone(), false).await, fixture)
