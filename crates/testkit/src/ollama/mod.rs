@@ -40,6 +40,23 @@ pub struct Settings {
     pub installed: bool,
 }
 
+impl State {
+    /// What goes wrong with the request that has just come.
+    fn fault(&mut self) -> Option<Fault> {
+        if let Some(fault) = self.faults.pop_front() {
+            return Some(fault);
+        }
+        let (each, seen) = self.fails_each.as_mut()?;
+        *seen += 1;
+        (*seen % *each == 0).then(|| match (*seen / *each) % 4 {
+            0 => Fault::Error(500, "an error was encountered while running the model: unexpected EOF"),
+            1 => Fault::Reset,
+            2 => Fault::ShortCount,
+            _ => Fault::Page(502, "text/html", "<html>Bad Gateway</html>".to_owned()),
+        })
+    }
+}
+
 impl Settings {
     /// A quick server with this model and hash vectors.
     pub fn new(model: &str, dims: usize) -> Self {
@@ -120,6 +137,8 @@ struct State {
     faults: VecDeque<Fault>,
     /// A word, and status and text of the error that it causes.
     poison: Option<(String, u16, &'static str)>,
+    /// Of how many requests one fails, and how many there were.
+    fails_each: Option<(u64, u64)>,
     digest: String,
     installed: bool,
 }
@@ -142,6 +161,7 @@ impl Facade {
         let state = State {
             faults: VecDeque::new(),
             poison: None,
+            fails_each: None,
             digest: "sha256:0a1".to_owned(),
             installed: settings.installed,
         };
@@ -187,6 +207,11 @@ impl Facade {
     /// Faults that have not struck yet.
     pub fn faults_left(&self) -> usize {
         self.shared.state().faults.len()
+    }
+
+    /// From now on one request for vectors in so many goes wrong, each time in another way.
+    pub fn fail_each(&self, requests: u64) {
+        self.shared.state().fails_each = Some((requests, 0));
     }
 
     /// From now on each request with a text that holds `word` fails with this error.

@@ -122,7 +122,7 @@ async fn requested(shared: &Shared, body: &Value, api: Api) -> Response<Answer> 
         counters.most_texts = counters.most_texts.max(counters.latest.len());
     });
     let _leaves = OnDrop(|| shared.count(|counters| counters.in_flight -= 1));
-    let fault = shared.state().faults.pop_front();
+    let fault = shared.state().fault();
     match &fault {
         Some(Fault::Error(status, said)) => return api.error(*status, said),
         Some(Fault::Page(status, kind, text)) => return Answer::page(*status, kind, text.clone()),
