@@ -129,9 +129,9 @@ async fn a_lease_that_ran_out_is_lost(rig: &Rig<'_>) {
     assert_eq!((&second.job.id, second.lost, second.job.attempts.made), (&first.job.id, 1, 0));
     assert_ne!(second.token, first.token);
     assert_eq!(rig.settle(&first, None).await, 0, "an old token ends nothing");
-    assert_eq!(rig.queue.extend(vec![first.clone()], LEASE).await.unwrap(), []);
-    rig.queue.release(vec![first]).await.unwrap();
-    assert_eq!(rig.claim(10).await, []);
+    rig.queue.release(vec![first.clone()]).await.unwrap();
+    assert_eq!(rig.claim(10).await, [], "and gives nothing back");
+    assert_eq!(rig.queue.extend(vec![first], LEASE).await.unwrap(), []);
     assert_eq!(rig.settle(&second, None).await, 1);
     rig.is_empty().await;
 }

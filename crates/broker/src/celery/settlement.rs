@@ -1,12 +1,16 @@
 //! The end of jobs whose vectors lie elsewhere: stored first, ended after; done twice, it is done once.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use soniquebay_domain::{Setback, SettledJob, Settlement, StoreError, TrackId, VectorWrite, Vectors};
+use soniquebay_domain::{JobKind, Setback, SettledJob, Settlement, Space, StoreError, TrackId, VectorWrite, Vectors};
 
 use super::node::Happened;
 use super::queue::{CeleryQueue, Claim, Ending};
+
+/// A claim that was worked on, and what came of it.
+type Ended = (Claim, Result<Option<VectorWrite>, Setback>);
 
 /// Stores vectors and ends their messages.
 pub struct CelerySettlement {
@@ -18,6 +22,22 @@ impl CelerySettlement {
     /// Ends messages of `queue`, with their vectors in `vectors`.
     pub fn new(queue: CeleryQueue, vectors: Arc<dyn Vectors>) -> Self {
         Self { queue, vectors }
+    }
+
+    /// Of the jobs that came to no vector, because there is one or because the track is gone, those of which there is one.
+    async fn ready(&self, ended: &[Ended]) -> Result<Vec<(TrackId, Space)>, StoreError> {
+        let mut asked: HashMap<&Space, Vec<TrackId>> = HashMap::new();
+        for (claim, result) in ended {
+            if claim.job.kind == JobKind::EmbedIfNeeded && *result == Ok(None) {
+                asked.entry(&claim.job.space).or_default().push(claim.job.track_id);
+            }
+        }
+        let mut ready = Vec::new();
+        for (space, tracks) in asked {
+            let stored = self.vectors.vectors(space, tracks).await?;
+            ready.extend(stored.into_iter().map(|stored| (stored.track_id, stored.space)));
+        }
+        Ok(ready)
     }
 
     /// Stores what can be stored; the tracks that are gone, and those that are newer where they are kept.
@@ -45,17 +65,20 @@ impl CelerySettlement {
 impl Settlement for CelerySettlement {
     async fn settle(&self, jobs: Vec<SettledJob>) -> Result<usize, StoreError> {
         let inner = &self.queue.inner;
-        let known: Vec<(Claim, Result<Option<VectorWrite>, Setback>)> =
+        let known: Vec<Ended> =
             jobs.into_iter().filter_map(|job| Some((inner.claims.get(job.lease.token)?, job.result))).collect();
         let tags: Vec<&[u8]> = known.iter().map(|(claim, _)| &*claim.tag).collect();
         let held = inner.redis.hold(&tags, None).await?;
-        let held: Vec<_> = known.into_iter().zip(held).filter_map(|(job, is_held)| is_held.then_some(job)).collect();
+        let held: Vec<Ended> =
+            known.into_iter().zip(held).filter_map(|(job, is_held)| is_held.then_some(job)).collect();
         let writes = held.iter().filter_map(|(_, result)| result.as_ref().ok()?.clone()).collect();
         let left_out = self.put(writes).await?;
-        let ending = |(claim, result): (Claim, Result<Option<VectorWrite>, Setback>)| {
+        let ready = self.ready(&held).await?;
+        let ready: HashSet<_> = ready.iter().map(|(track, space)| (*track, space)).collect();
+        let ending = |(claim, result): Ended| {
             let ending = match result {
                 Err(setback) => Ending::SetBack(setback),
-                Ok(None) if claim.message.task == "calculate_vector_if_needed" => Ending::Done("already_exists"),
+                Ok(None) if ready.contains(&(claim.job.track_id, &claim.job.space)) => Ending::Done("already_exists"),
                 Ok(None) => Ending::Done("track_not_found"),
                 Ok(Some(write)) => {
                     let status = left_out.iter().find(|(track, _)| *track == write.track_id);

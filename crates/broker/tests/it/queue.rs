@@ -234,6 +234,43 @@ async fn what_is_kept_is_bounded() {
 }
 
 #[tokio::test]
+async fn what_was_to_wait_goes_on_where_nobody_of_us_claims() {
+    let rig = Rig::new();
+    rig.queue.enqueue(vec![NewJob { delay: Duration::from_secs(30), ..job(1, Priority::Normal) }]).await.unwrap();
+    rig.clock.advance(Duration::from_secs(30));
+    until("the message", || rig.length("vectorization\u{6}\u{16}3") == 1).await;
+}
+
+#[tokio::test]
+async fn a_message_that_names_what_is_no_list_spoils_no_batch() {
+    let rig = Rig::new();
+    let mut hostile = message("a", 1, &json!({}));
+    let link = json!({"task": "next", "args": [], "kwargs": {}, "options": {"queue": "unacked"}});
+    hostile["body"] = json!(json!([[1, {"title": "A"}], {}, {"callbacks": [link]}]).to_string());
+    push(&rig, &hostile.to_string());
+    push(&rig, &message("b", 2, &json!({})).to_string());
+    let _: i64 = rig.ask(&[b"HSET", b"celery-task-meta-b", b"x", b"y"]);
+    let leases = rig.claim(10).await;
+    assert_eq!(settle(&rig, &leases).await, 2);
+    assert_eq!((&rig.meta("a")["status"], &rig.meta("b")["status"]), (&json!("SUCCESS"), &json!("SUCCESS")));
+    assert_eq!(rig.length("vectorization:unreadable"), 1, "what could not be sent is not lost");
+}
+
+#[tokio::test]
+async fn what_is_there_and_what_is_gone_are_told_apart() {
+    let rig = Rig::new();
+    let needed = |id| NewJob { kind: soniquebay_domain::JobKind::EmbedIfNeeded, ..job(id, Priority::Normal) };
+    rig.queue.enqueue(vec![job(1, Priority::Normal)]).await.unwrap();
+    settle(&rig, &rig.claim(1).await).await;
+    rig.queue.enqueue(vec![needed(1), needed(2)]).await.unwrap();
+    let leases = rig.claim(2).await;
+    let nothing = leases.iter().map(|lease| SettledJob { lease: lease.clone(), result: Ok(None) }).collect();
+    assert_eq!(rig.settlement.settle(nothing).await.unwrap(), 2);
+    let status = |lease: &Lease| rig.meta(lease.job.id.as_str())["result"]["status"].clone();
+    assert_eq!(leases.iter().map(status).collect::<Vec<_>>(), ["already_exists", "track_not_found"]);
+}
+
+#[tokio::test]
 async fn a_task_may_limit_its_time() {
     let rig = Rig::new();
     push(&rig, &message("a", 1, &json!({"timelimit": [3, null]})).to_string());

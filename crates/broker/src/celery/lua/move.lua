@@ -54,16 +54,25 @@ end
 function from.anywhere() return true end
 
 local step = {}
+-- a raw
+function step.aside(a)
+  redis.call('LPUSH', KEYS[8], a)
+  redis.call('LTRIM', KEYS[8], 0, ARGV[3] - 1)
+end
+-- Messages name the lists of what follows them: a key that is no list costs that message alone.
+local function put(command, list, raw)
+  if type(redis.pcall(command, list, raw)) == 'table' then step.aside(raw) end
+end
 -- a list, b raw: last in the queue
-function step.push(a, b) redis.call('LPUSH', a, b) end
+function step.push(a, b) put('LPUSH', a, b) end
 -- a list, b raw: next in the queue
-function step.back(a, b) redis.call('RPUSH', a, b) end
+function step.back(a, b) put('RPUSH', a, b) end
 -- a due (ms), b list, c raw
 function step.later(a, b, c) redis.call('ZADD', KEYS[4], a, b .. '\0' .. c) end
 -- a key, b meta. What was done stays done, whoever fails at it afterwards.
 function step.result(a, b)
-  local known = redis.call('GET', a)
-  if known and string.find(known, '"status": ?"SUCCESS"') then return end
+  local known = redis.pcall('GET', a)
+  if type(known) == 'string' and string.find(known, '"status": ?"SUCCESS"') then return end
   redis.call('SET', a, b, 'EX', ARGV[4])
   redis.call('PUBLISH', a, b)
 end
@@ -90,11 +99,6 @@ function step.forget(a) redis.call('DEL', a) end
 function step.lose(a)
   redis.call('INCR', a)
   redis.call('EXPIRE', a, 7 * 86400)
-end
--- a raw
-function step.aside(a)
-  redis.call('LPUSH', KEYS[8], a)
-  redis.call('LTRIM', KEYS[8], 0, ARGV[3] - 1)
 end
 -- a space
 function step.space(a) redis.call('SADD', KEYS[9], a) end

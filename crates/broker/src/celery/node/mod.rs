@@ -26,6 +26,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Time for one answer: who asked waits a second or little more.
 const ANSWER: Duration = Duration::from_secs(5);
 
+/// Time for the last word.
+const FAREWELL: Duration = Duration::from_millis(500);
+
 /// Events published together.
 const BATCH: usize = 256;
 
@@ -99,7 +102,9 @@ async fn tell(inner: &Inner, stop: &CancellationToken) {
             }
         }
     }
-    publish(inner, "worker.offline", &watch.event("worker-offline", state(inner))).await;
+    // Nobody waits long for it where Redis is away.
+    let farewell = watch.event("worker-offline", state(inner));
+    let _ = timeout(FAREWELL, publish(inner, "worker.offline", &farewell)).await;
 }
 
 /// How this process is, as its heartbeat says.
