@@ -187,3 +187,6 @@ impl JobQueue for CeleryQueue {
         self.inner.failures(space, ids).await
     }
 }
+
+#[cfg(test)]
+mod tests;
