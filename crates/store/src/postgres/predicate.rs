@@ -15,28 +15,43 @@ pub(super) struct Predicate {
 impl Predicate {
     /// The conditions of a filter, `max_per_artist` aside. Their values are numbered from `before` + 1.
     pub(super) fn new(filter: &Filter, before: usize) -> Self {
+        // Named one by one, so that a new condition is thought of here.
+        let Filter {
+            genres,
+            tags,
+            years,
+            bpm,
+            bpm_octaves,
+            duration,
+            key,
+            exclude_same_artist: _,
+            excluded_artists,
+            excluded_tracks,
+            max_per_artist: _,
+            path_prefix,
+        } = filter;
         let mut predicate = Self { sql: "TRUE".into(), values: Vec::new(), before };
-        if !filter.genres.is_empty() {
-            predicate.and("genres_folded && {}", filter.genres.clone());
+        if !genres.is_empty() {
+            predicate.and("genres_folded && {}", genres.clone());
         }
-        if !filter.tags.is_empty() {
-            predicate.and("tags_folded @> {}", filter.tags.clone());
+        if !tags.is_empty() {
+            predicate.and("tags_folded @> {}", tags.clone());
         }
-        for (column, range) in [("year", &filter.years), ("bpm", &filter.bpm), ("duration", &filter.duration)] {
-            predicate.within(column, range);
-        }
-        if let Some(key) = filter.key {
+        predicate.within(&["year"], years);
+        predicate.within(if *bpm_octaves { &["bpm", "0.5 * bpm", "2 * bpm"] } else { &["bpm"] }, bpm);
+        predicate.within(&["duration"], duration);
+        if let Some(key) = key {
             let code = "(3 * key + CASE mode WHEN 'major' THEN 1 WHEN 'minor' THEN 2 ELSE 0 END) = ANY({})";
-            predicate.and(code, compatible(key));
+            predicate.and(code, compatible(*key));
         }
-        if !filter.excluded_artists.is_empty() {
-            predicate.and("artist_folded <> ALL({})", filter.excluded_artists.iter().cloned().collect::<Vec<_>>());
+        if !excluded_artists.is_empty() {
+            predicate.and("artist_folded <> ALL({})", excluded_artists.iter().cloned().collect::<Vec<_>>());
         }
-        if !filter.excluded_tracks.is_empty() {
-            let excluded: Vec<_> = filter.excluded_tracks.iter().copied().collect();
+        if !excluded_tracks.is_empty() {
+            let excluded: Vec<_> = excluded_tracks.iter().copied().collect();
             predicate.and("tracks.id <> ALL({})", numbers_of(&excluded));
         }
-        match filter.path_prefix.as_deref().map(|folder| folder.trim_end_matches('/').to_owned()) {
+        match path_prefix.as_deref().map(|folder| folder.trim_end_matches('/').to_owned()) {
             // No path holds it, and PostgreSQL takes no such value.
             Some(folder) if folder.contains('\0') => predicate.sql.push_str(" AND FALSE"),
             Some(folder) => {
@@ -74,20 +89,32 @@ impl Predicate {
     }
 
     fn and(&mut self, condition: &str, value: impl ToSql + Sync + Send + 'static) {
-        self.values.push(Box::new(value));
-        let number = format!("${}", self.before + self.values.len());
+        let number = self.value(value);
         self.sql.push_str(" AND ");
         self.sql.push_str(&condition.replace("{}", &number));
     }
 
-    fn within(&mut self, column: &str, range: &Range) {
-        for (end, comparison) in [(range.min, ">="), (range.max, "<=")] {
-            match end {
-                // Nothing is above or below it; PostgreSQL has an order for it.
-                Some(end) if end.is_nan() => self.sql.push_str(" AND FALSE"),
-                Some(end) => self.and(&format!("{column}::float8 {comparison} {{}}"), end),
-                None => {}
-            }
+    /// Names a value.
+    fn value(&mut self, value: impl ToSql + Sync + Send + 'static) -> String {
+        self.values.push(Box::new(value));
+        format!("${}", self.before + self.values.len())
+    }
+
+    /// That one of these numbers is within a range; an unknown one is not.
+    fn within(&mut self, numbers: &[&str], range: &Range) {
+        let ends: Vec<(&str, f64)> =
+            [(">=", range.min), ("<=", range.max)].into_iter().filter_map(|(is, end)| Some((is, end?))).collect();
+        if ends.iter().any(|(_, end)| end.is_nan()) {
+            // Nothing is above or below it; PostgreSQL has an order for it.
+            self.sql.push_str(" AND FALSE");
+        } else if !ends.is_empty() {
+            let ends: Vec<String> = ends.into_iter().map(|(is, end)| format!("{is} {}", self.value(end))).collect();
+            let holds = |number: &&str| {
+                let both: Vec<String> = ends.iter().map(|end| format!("({number})::float8 {end}")).collect();
+                format!("({})", both.join(" AND "))
+            };
+            let any: Vec<String> = numbers.iter().map(holds).collect();
+            self.sql.push_str(&format!(" AND ({})", any.join(" OR ")));
         }
     }
 }

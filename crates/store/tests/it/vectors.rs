@@ -45,6 +45,16 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
+    fn the_pgvector_index_answers_any_library_as_the_oracle_does(case in (any::<u64>(), 0..200usize, 2..48usize)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let fixture = Fixture::postgres().await;
+            let index = fixture.store.stored_index();
+            contract::any_library(&*index, &*fixture.store, &*fixture.store, case).await;
+        });
+    }
+
+    #[test]
     fn the_sqlite_vec_index_answers_any_library_as_the_oracle_does(case in (any::<u64>(), 0..200usize, 2..48usize)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
