@@ -18,4 +18,5 @@ mod model;
 mod music_folder;
 mod program;
 mod schemathesis;
+mod services;
 mod typed_search;

@@ -19,8 +19,8 @@ pub(crate) async fn run(cli: &Cli, args: &ListenerArgs, stop: &CancellationToken
     if cli.services.redis().is_none() {
         bail!(missing("REDIS_URL", "the Redis over which the library tells of its writes"));
     }
-    let workshop = Workshop::open(cli)?;
     let remote = Remote::new(&cli.services)?;
+    let workshop = Workshop::open(cli)?;
     let tracks = remote.tracks.ok_or_else(|| missing("LIBRARY_API_URL", "the library"))?;
     let (vectors, queue) = (remote.vectors, Arc::clone(&workshop.work.queue));
     let otherwise = workshop.wanted.iter().map(|vectorizer| vectorizer.space().clone()).collect();
