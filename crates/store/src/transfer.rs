@@ -1,7 +1,7 @@
 //! A library moved from one database to another, of whatever kind: ids, versions, times, job states and vectors stay as they
 //! are, to the last bit.
 //!
-//! Nobody else may use either of them meanwhile. What was begun and given up goes on when it is asked for again: what is
+//! Nobody else may use either of them meanwhile. A job that somebody died of is not moved: the reconciler makes it anew. What was begun and given up goes on when it is asked for again: what is
 //! there already is compared and left alone. At the end both are read once more, and must be equal.
 
 use std::fmt::Debug;
@@ -24,7 +24,7 @@ pub trait Destination: Database {
     /// Writes vectors of tracks that are there, with their times.
     async fn restore_vectors(&self, vectors: Vec<StoredVector>) -> Result<(), StoreError>;
 
-    /// Writes jobs with their ids. Who ran one is gone: it waits again.
+    /// Writes jobs with their ids, none of which is running.
     async fn restore_jobs(&self, jobs: Vec<JobSummary>) -> Result<(), StoreError>;
 }
 
@@ -64,6 +64,7 @@ pub async fn transfer(
 ) -> Result<Transferred, TransferError> {
     refuse_strangers(from, to).await?;
     to.want_spaces(from.wanted_spaces().await?).await?;
+    from.release_orphans().await?;
     let total = from.counts().await?.tracks;
     let mut steps = Steps { told, step: "tracks", done: 0, total };
     copy_tracks(from, to, &mut steps).await?;
@@ -153,9 +154,10 @@ async fn copy_vectors(
 async fn copy_jobs(from: &dyn Database, to: &dyn Destination) -> Result<(), StoreError> {
     let mut after = None;
     loop {
-        let page = from.jobs(None, after, BATCH).await?;
+        let mut page = from.jobs(None, after, BATCH).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.job.id.clone());
+        page.retain(|job| job.state != JobState::Running);
         to.restore_jobs(page).await?;
     }
 }
@@ -210,17 +212,8 @@ async fn digest_jobs(store: &dyn Database) -> Result<Counted, StoreError> {
         let page = store.jobs(None, after, BATCH).await?;
         let Some(last) = page.last() else { return Ok(counted) };
         after = Some(last.job.id.clone());
-        page.into_iter().map(waiting).for_each(|job| counted.add(&job));
+        page.iter().filter(|job| job.state != JobState::Running).for_each(|job| counted.add(job));
     }
-}
-
-/// A job as it is where nobody runs it.
-pub(crate) fn waiting(job: JobSummary) -> JobSummary {
-    let state = match job.state {
-        JobState::Running => JobState::Available,
-        other => other,
-    };
-    JobSummary { state, ..job }
 }
 
 fn bits(stored: &StoredVector) -> Vec<u32> {

@@ -1,6 +1,6 @@
 use std::error::Error;
 
-use deadpool_postgres::PoolError;
+use deadpool_postgres::{PoolError, TimeoutType};
 use soniquebay_domain::StoreError;
 use tokio_postgres::error::SqlState;
 
@@ -41,7 +41,7 @@ impl SqlError {
         let unavailable = |reason: &str| StoreError::Unavailable(format!("PostgreSQL at {address}: {reason}"));
         match self {
             Self::Store(error) => error,
-            Self::Pool(PoolError::Timeout(_)) => StoreError::Overloaded,
+            Self::Pool(PoolError::Timeout(TimeoutType::Wait)) => StoreError::Overloaded,
             Self::Pool(error) => unavailable(&causes(&error)),
             Self::Unsure(error) => {
                 unavailable(&format!("{}: whether the last write was kept is not known", causes(&error)))

@@ -5,7 +5,7 @@ use super::PostgresStore;
 use super::connection::{execute, transaction};
 use super::error::SqlError;
 use super::{row, spaces, vectors};
-use crate::transfer::{Destination, waiting};
+use crate::transfer::Destination;
 
 #[async_trait]
 impl Destination for PostgresStore {
@@ -47,7 +47,6 @@ impl Destination for PostgresStore {
 
     async fn restore_jobs(&self, jobs: Vec<JobSummary>) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let jobs: Vec<JobSummary> = jobs.into_iter().map(waiting).collect();
         transaction!(self.server, |tx| async {
             for JobSummary { job, state, priority, run_at, reason } in &jobs {
                 spaces::ensure(tx, &job.space).await?;

@@ -4,7 +4,7 @@ use soniquebay_domain::{JobSummary, StoreError, StoredVector, Track, VectorWrite
 
 use super::SqliteStore;
 use super::{row, spaces, vectors};
-use crate::transfer::{Destination, waiting};
+use crate::transfer::Destination;
 
 #[async_trait]
 impl Destination for SqliteStore {
@@ -42,7 +42,7 @@ impl Destination for SqliteStore {
         let now = self.clock.now();
         self.writer
             .transaction(move |tx| {
-                for JobSummary { job, state, priority, run_at, reason } in jobs.into_iter().map(waiting) {
+                for JobSummary { job, state, priority, run_at, reason } in jobs {
                     spaces::ensure(tx, &job.space)?;
                     tx.prepare_cached(
                         "INSERT OR REPLACE INTO jobs \

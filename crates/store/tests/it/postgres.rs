@@ -383,7 +383,7 @@ async fn filters_against_the_grain_are_answered_too() {
     let (scan, graph) = (store.pgvector_index().scanning(5000), store.pgvector_index().scanning(100));
     assert!(graph.build(&searched).await.unwrap());
     let (mut found, mut expected) = (0, 0);
-    for (crowd, centre) in centres.iter().enumerate().take(20) {
+    for (crowd, centre) in centres.iter().enumerate() {
         let query = Vector::new(centre.clone()).unwrap();
         let years = Range { min: Some(1900.0 + (crowd as f64 + 7.0) % 20.0), max: None };
         let filter = Filter { years, ..Filter::default() };

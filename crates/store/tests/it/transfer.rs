@@ -20,6 +20,7 @@ async fn library() -> Fixture {
         write.patch.artist = Change::Set("Sigur Rós".into());
         write.patch.path = Change::Set(format!("/music/{number}.flac"));
         write.patch.bpm = Change::Set(f64::from(number) / 7.0 + 1.0);
+        write.priority = soniquebay_domain::Priority::Bulk;
         write.patch.extra.insert("rating".into(), serde_json::json!({ "of": number, "nul": "\0" }));
         fixture.write(write).await;
     }
@@ -42,6 +43,9 @@ async fn library() -> Fixture {
             fixture.store.put(vec![VectorWrite { space: other.clone(), ..write }]).await.unwrap();
         }
     }
+    // Its first job is running: it has a second one.
+    let touched = change(TrackId::new(104).unwrap(), titled("Changed meanwhile").patch);
+    assert!(matches!(fixture.write(touched).await, Applied::Done { .. }));
     let touched = change(TrackId::new(900).unwrap(), titled("Another title").patch);
     assert!(matches!(fixture.write(touched).await, Applied::Done { .. }));
     fixture
