@@ -27,7 +27,7 @@ const TRIES: u32 = 6;
 
 /// What each connection runs under: a process that hangs, or whose machine is gone, does not keep others waiting for long.
 const SETTINGS: &str = "-c statement_timeout=60s -c lock_timeout=20s -c idle_in_transaction_session_timeout=30s \
-     -c TimeZone=UTC -c client_min_messages=warning";
+     -c TimeZone=UTC -c client_min_messages=warning -c jit=off";
 
 /// The server, as a pool of connections to it.
 #[derive(Clone)]

@@ -1,7 +1,8 @@
 //! Nearest neighbours inside PostgreSQL: an exact scan where few vectors are to be compared, else HNSW.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use deadpool_postgres::{GenericClient, Transaction};
@@ -18,6 +19,12 @@ use super::{PostgresStore, hnsw};
 /// Vectors that are compared one by one rather than looked for in a graph: it takes some ten milliseconds.
 const FEW: usize = 5_000;
 
+/// More vectors than a database holds, and few enough to be counted with.
+const MOST: usize = 1 << 40;
+
+/// How long after an index was begun, here or by another process, the next attempt is made where it is still missing.
+const NEXT_BUILD: Duration = Duration::from_secs(600);
+
 /// More neighbours than were asked for are fetched: half precision may have put equals in a wrong order.
 const SPARE: usize = 16;
 
@@ -32,19 +39,19 @@ const CANDIDATES: (usize, usize) = (128, 1000);
 pub struct PgVectorIndex {
     store: PostgresStore,
     few: usize,
-    building: Arc<Mutex<HashSet<Space>>>,
+    /// When the index of a space was begun last.
+    begun: Arc<Mutex<HashMap<Space, Instant>>>,
 }
 
 impl PgVectorIndex {
     pub(super) fn new(store: PostgresStore) -> Self {
-        Self { store, few: FEW, building: Arc::default() }
+        Self { store, few: FEW, begun: Arc::default() }
     }
 
     /// The same, where up to `few` vectors are compared one by one.
     #[must_use]
     pub fn scanning(self, few: usize) -> Self {
-        // PostgreSQL counts up to 2^63.
-        Self { few: few.min(1 << 40), ..self }
+        Self { few: few.min(MOST), ..self }
     }
 
     /// Builds a space's HNSW index and waits until it is there; whether it is. A million vectors take hours.
@@ -60,16 +67,16 @@ impl PgVectorIndex {
 
     /// Builds it while searches go on.
     fn build_aside(&self, space: &Space) {
-        let mut building = self.building.lock().unwrap_or_else(PoisonError::into_inner);
-        if !hnsw::is_possible(space) || !building.insert(space.clone()) {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        if !hnsw::is_possible(space) || begun.get(space).is_some_and(|begun| begun.elapsed() < NEXT_BUILD) {
             return;
         }
+        begun.insert(space.clone(), Instant::now());
         let (index, space) = (self.clone(), space.clone());
         tokio::spawn(async move {
             if let Err(error) = index.build(&space).await {
                 tracing::warn!(%space, %error, "The HNSW index was not built; searches compare all vectors");
             }
-            index.building.lock().unwrap_or_else(PoisonError::into_inner).remove(&space);
         });
     }
 }
@@ -80,7 +87,7 @@ impl VectorIndex for PgVectorIndex {
         if query.as_slice().len() != space.dims() || k == 0 {
             return Ok(Vec::new());
         }
-        let search = Search { space, query: query.to_unit(), k, filter, few: self.few };
+        let search = Search { space, query: query.to_unit(), k: k.min(MOST), filter, few: self.few };
         let (hits, grown) = transaction!(self.store.server, |tx| search.run(tx))?;
         if grown {
             self.build_aside(space);
@@ -180,8 +187,9 @@ impl Search<'_> {
     /// what lies far from the question, that finds some that pass, and seldom the nearest ones.
     async fn approximate(&self, tx: &Transaction<'_>, predicate: &Predicate) -> Result<Vec<Candidate>, SqlError> {
         // Some are passed over where an artist may come so often only.
-        let ask = if self.filter.max_per_artist.is_some() { self.k * 4 } else { self.k } + SPARE;
-        if 2 * ask > CANDIDATES.1 {
+        let times = if self.filter.max_per_artist.is_some() { 4 } else { 1 };
+        let ask = self.k.saturating_mul(times).saturating_add(SPARE);
+        if ask > CANDIDATES.1 / 2 {
             return Ok(Vec::new());
         }
         let candidates = if predicate.is_empty() { CANDIDATES.0.max(2 * ask) } else { CANDIDATES.1 };
@@ -189,8 +197,7 @@ impl Search<'_> {
         // How to search is decided here; a planner that would rather sort all rows is not asked.
         tx.batch_execute(&format!(
             "SELECT set_config('hnsw.ef_search', '{candidates}', TRUE), set_config('hnsw.iterative_scan', 'off', TRUE), \
-             set_config('enable_sort', 'off', TRUE), set_config('enable_seqscan', 'off', TRUE), \
-             set_config('jit', 'off', TRUE)"
+             set_config('enable_sort', 'off', TRUE), set_config('enable_seqscan', 'off', TRUE)"
         ))
         .await?;
         let (query, limit) = (Numbers(self.query.clone()), ask as i64);
@@ -203,6 +210,8 @@ impl Search<'_> {
             self.space.dims()
         );
         let found = self.ask(tx, &sql, &predicate.values(&[&query, &limit])).await?;
+        // A scan that may follow sorts.
+        tx.batch_execute("RESET enable_sort; RESET enable_seqscan").await?;
         self.ranked(&found)
     }
 

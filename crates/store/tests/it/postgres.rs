@@ -397,6 +397,22 @@ async fn filters_against_the_grain_are_answered_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_space_that_has_grown_gets_its_index_by_itself() {
+    let (store, url) = store().await;
+    let ids = create(&store, 50).await;
+    store.put(ids.into_iter().map(write).collect()).await.unwrap();
+    let (index, query) = (store.pgvector_index().scanning(10), vector([1.0, 0.5, 0.0, 0.0]));
+    let indexes = "SELECT count(*) FROM pg_index WHERE indisvalid AND indexrelid::regclass::text LIKE '%_hnsw_%'";
+    let began = std::time::Instant::now();
+    while sql(&url, indexes) != "1" {
+        let hits = index.search(&space(), &query, 5, &Filter::default()).await.unwrap();
+        assert_eq!(hits.len(), 5, "a scan answers until then");
+        assert!(began.elapsed() < SOON, "no index is built");
+    }
+    assert_eq!(index.search(&space(), &query, 60, &Filter::default()).await.unwrap().len(), 50);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_index_half_built_is_built_anew_and_goes_with_its_space() {
     let (store, url) = store().await;
     let other = Space::parse("test/4/b-1").unwrap();
