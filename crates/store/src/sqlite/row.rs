@@ -75,8 +75,37 @@ pub(super) fn fields(row: &Row<'_>) -> Result<TrackFields, SqlError> {
     })
 }
 
-pub(super) fn facts(row: &Row<'_>) -> Result<Facts, SqlError> {
-    fields(row).map(|fields| Facts::of(&fields))
+/// The columns that [`facts`] reads, in its order: an index reads them of every track when it starts.
+pub(super) const FACT_COLUMNS: &str =
+    "artist, genre, genre_tags, mood_tags, tags, year, duration, bpm, key, mode, path";
+
+/// The facts of a row that holds [`FACT_COLUMNS`] from column `first` on. By number and without the rest of the track: that
+/// is a third of the time that a large library takes to load.
+pub(super) fn facts(row: &Row<'_>, first: usize) -> Result<Facts, SqlError> {
+    let text = |at: usize| -> Result<Option<String>, SqlError> { Ok(row.get(first + at)?) };
+    let list = |at: usize, column: &'static str| match row.get_ref(first + at)? {
+        ValueRef::Text(b"[]") => Ok(Vec::new()),
+        ValueRef::Text(json) => serde_json::from_slice(json).map_err(|_| corrupt("tracks", row, column)),
+        _ => Err(corrupt("tracks", row, column)),
+    };
+    let (key, mode): (Option<i64>, Option<String>) = (row.get(first + 8)?, row.get(first + 9)?);
+    Ok(Facts::of(&TrackFields {
+        artist: text(0)?,
+        genre: text(1)?,
+        genre_tags: list(2, "genre_tags")?,
+        mood_tags: list(3, "mood_tags")?,
+        tags: list(4, "tags")?,
+        year: row.get(first + 5)?,
+        duration: row.get(first + 6)?,
+        features: Features {
+            bpm: row.get(first + 7)?,
+            key: key.map(PitchClass::from_semitones),
+            mode: mode.as_deref().and_then(Mode::parse),
+            ..Features::default()
+        },
+        identity: Identity { path: text(10)?, ..Identity::default() },
+        ..TrackFields::default()
+    }))
 }
 
 pub(super) fn track(row: &Row<'_>) -> Result<Track, SqlError> {

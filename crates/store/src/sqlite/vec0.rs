@@ -6,7 +6,7 @@ use soniquebay_domain::{Facts, Filter, Hit, Space, StoreError, TrackId, Vector, 
 
 use super::catalog::{collect, id_array};
 use super::error::SqlError;
-use super::row::{self, TRACK_COLUMNS};
+use super::row::{self, FACT_COLUMNS};
 use super::{SqliteStore, spaces};
 use crate::numbers;
 
@@ -111,13 +111,13 @@ fn search(conn: &Connection, table: &Table, query: &[f32], k: usize, filter: &Fi
 /// The tracks that pass, sorted by id, with their artists: one definition of what a filter means serves every index.
 fn admitted(conn: &Connection, table: &Table, filter: &Filter) -> Result<Vec<(TrackId, String)>, SqlError> {
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT {TRACK_COLUMNS} FROM track_vectors JOIN tracks ON tracks.id = track_id WHERE space = ?1 ORDER BY track_id"
+        "SELECT tracks.id, {FACT_COLUMNS} FROM track_vectors JOIN tracks ON tracks.id = track_id WHERE space = ?1 ORDER BY track_id"
     ))?;
     let mut rows = statement.query([&table.space])?;
     let mut admitted = Vec::new();
     while let Some(row) = rows.next()? {
-        let id = row::track_id(row.get("id")?)?;
-        let facts: Facts = row::facts(row)?;
+        let id = row::track_id(row.get(0)?)?;
+        let facts: Facts = row::facts(row, 1)?;
         if filter.admits(id, &facts) {
             admitted.push((id, facts.artist));
         }

@@ -7,7 +7,7 @@ use soniquebay_domain::{
 
 use super::catalog::{collect, id_array};
 use super::error::SqlError;
-use super::row::{self, TRACK_COLUMNS};
+use super::row::{self, FACT_COLUMNS};
 use super::{SqliteStore, catalog, spaces};
 use crate::{Duty, numbers};
 
@@ -208,7 +208,7 @@ fn changes(conn: &Connection, space: &str, sequence: i64, limit: usize) -> Resul
         return Ok(Vec::new());
     }
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT sequence, vector_changes.track_id AS track_id, vector, {TRACK_COLUMNS} FROM vector_changes \
+        "SELECT sequence, vector_changes.track_id AS track_id, tracks.id, vector, {FACT_COLUMNS} FROM vector_changes \
          LEFT JOIN track_vectors ON track_vectors.track_id = vector_changes.track_id \
              AND track_vectors.space = vector_changes.space \
          LEFT JOIN tracks ON tracks.id = track_vectors.track_id \
@@ -216,8 +216,8 @@ fn changes(conn: &Connection, space: &str, sequence: i64, limit: usize) -> Resul
     ))?;
     let mut rows = statement.query(params![space, sequence, limit])?;
     collect(&mut rows, |row| {
-        let is_there: Option<i64> = row.get("id")?;
-        let now = is_there.map(|_| Ok::<_, SqlError>((row::vector(row)?, row::facts(row)?))).transpose()?;
-        Ok(VectorChange { sequence: row.get("sequence")?, track_id: row::track_id(row.get("track_id")?)?, now })
+        let is_there: Option<i64> = row.get(2)?;
+        let now = is_there.map(|_| Ok::<_, SqlError>((row::vector(row)?, row::facts(row, 4)?))).transpose()?;
+        Ok(VectorChange { sequence: row.get(0)?, track_id: row::track_id(row.get(1)?)?, now })
     })
 }
