@@ -7,13 +7,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use soniquebay_domain::{Filter, Hit, Space, StoreError, Vector, VectorChange, VectorIndex, VectorStore};
+use soniquebay_domain::{Filter, Hit, Space, StoreError, Vector, VectorIndex, VectorStore};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::cascade;
 use super::codes::Encoder;
-use super::segment::{Segment, prepare};
+use super::segment::{Change, Segment, prepare};
 
 /// Changes read at once: some megabytes.
 const BATCH: usize = 2000;
@@ -108,20 +108,29 @@ impl MemoryIndex {
         };
         let guard = loaded.following.lock().await;
         let (began, mut read, mut sequence) = (Instant::now(), 0, loaded.sequence());
+        let mut preparing: Option<JoinHandle<Vec<Change>>> = None;
         let mut applying: Option<JoinHandle<io::Result<()>>> = None;
         loop {
-            // While one batch goes in, the next one is read.
+            // While one batch is read, the one before is made ready, and the one before that goes in.
             let changes = self.vectors.changes(space, sequence, BATCH).await?;
-            if let Some(applying) = applying.take() {
-                finished(applying).await?.map_err(|error| self.lost(space, &loaded, &error))?;
-            }
             let found = changes.len();
-            let Some(last) = changes.last() else { break };
-            (read, sequence) = (read + found, last.sequence);
-            let target = Arc::clone(&loaded);
-            applying = Some(spawn_blocking(move || target.apply(changes)));
+            if let Some(last) = changes.last() {
+                (read, sequence) = (read + found, last.sequence);
+            }
+            let encoder = Arc::clone(&loaded.encoder);
+            let next = (found > 0).then(|| spawn_blocking(move || prepare(&encoder, changes)));
             // The log ended here after this search began: what came since is for later ones.
-            if found < BATCH {
+            let is_last = found < BATCH;
+            for ready in [std::mem::replace(&mut preparing, next), preparing.take_if(|_| is_last)].into_iter().flatten()
+            {
+                let ready = finished(ready).await?;
+                if let Some(applying) = applying.take() {
+                    finished(applying).await?.map_err(|error| self.lost(space, &loaded, &error))?;
+                }
+                let target = Arc::clone(&loaded);
+                applying = Some(spawn_blocking(move || target.apply(ready)));
+            }
+            if is_last {
                 break;
             }
         }
@@ -164,8 +173,8 @@ impl Loaded {
     }
 
     /// Takes changes in, a few at a time, so that searches get their turn.
-    fn apply(&self, changes: Vec<VectorChange>) -> io::Result<()> {
-        let mut ready = prepare(&self.encoder, changes).into_iter().peekable();
+    fn apply(&self, ready: Vec<Change>) -> io::Result<()> {
+        let mut ready = ready.into_iter().peekable();
         while ready.peek().is_some() {
             let mut segment = self.segment.write().unwrap_or_else(PoisonError::into_inner);
             segment.apply(ready.by_ref().take(STEP))?;
