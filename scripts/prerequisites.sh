@@ -93,6 +93,15 @@ need_redis() {
     apt_install redis-server
 }
 
+# Makes a process believe another time: tests start some with clocks that are wrong.
+need_faketime() {
+    [[ -e /usr/lib/$(uname -m)-linux-gnu/faketime/libfaketime.so.1 ]] && return
+    command -v apt-get >/dev/null && has_root_at_hand ||
+        fail "libfaketime is missing: tests start processes with wrong clocks" "As root: apt-get install libfaketime"
+    say "Installing libfaketime, for tests with wrong clocks."
+    apt_install libfaketime
+}
+
 # The engine inside Ollama, which tests ask for vectors of a tiny model. Kept under .cache.
 need_llama_server() {
     if is_root; then scripts/llama_server.sh; else sudo -E scripts/llama_server.sh; fi ||

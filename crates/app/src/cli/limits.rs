@@ -20,6 +20,10 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "N", default_value_t = 64, env = "WORKER_BATCH", hide_env_values = true, value_parser = clap::value_parser!(u16).range(1..=1000))]
     batch: u16,
 
+    /// How long a claim holds without a word from its worker: after so long, jobs of one that died are done by another.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, env = "WORKER_LEASE", hide_env_values = true, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    lease: u64,
+
     /// How long a batch may take.
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, env = "WORKER_TIME_LIMIT", hide_env_values = true, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     time_limit: u64,
@@ -30,8 +34,8 @@ impl LimitArgs {
         WorkerLimits {
             concurrency: self.concurrency.map_or_else(fitting, usize::from),
             batch: usize::from(self.batch),
+            lease: Duration::from_secs(self.lease),
             time_limit: Duration::from_secs(self.time_limit),
-            ..WorkerLimits::default()
         }
     }
 }

@@ -13,6 +13,7 @@ mod bad_input;
 mod cli;
 mod demo_catalogue;
 mod embedding;
+mod faults;
 mod kill;
 mod model;
 mod music_folder;

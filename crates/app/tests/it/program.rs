@@ -139,6 +139,20 @@ impl Server {
         read(self.agent.get(self.url(path)).call().unwrap())
     }
 
+    /// The answer of a server that may be dying.
+    pub(crate) fn try_get(&self, path: &str) -> Option<(u16, Value)> {
+        self.agent.get(self.url(path)).call().ok().map(read)
+    }
+
+    pub(crate) fn try_patch(&self, path: &str, body: &str) -> Option<(u16, Value)> {
+        let request = self.agent.patch(self.url(path)).header("content-type", "application/json");
+        request.send(body.as_bytes()).ok().map(read)
+    }
+
+    pub(crate) fn try_delete(&self, path: &str) -> Option<u16> {
+        self.agent.delete(self.url(path)).call().ok().map(|response| response.status().as_u16())
+    }
+
     pub(crate) fn post(&self, path: &str, body: &str) -> (u16, Value) {
         self.try_post(path, body).unwrap()
     }
