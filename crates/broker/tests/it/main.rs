@@ -15,4 +15,5 @@ mod interop_tools;
 mod outages;
 mod queue;
 mod rig;
+mod watched;
 mod work;
