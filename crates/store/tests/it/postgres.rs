@@ -103,6 +103,19 @@ async fn a_missing_extension_is_named_with_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_no_writes_is_named_as_that() {
+    let (_, url) = store().await;
+    sql(
+        &url,
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$",
+    );
+    let standby = connect(&url).await.unwrap();
+    assert_eq!(standby.counts().await.unwrap().tracks, 0, "it answers questions");
+    let refused = standby.apply(vec![titled("A")]).await;
+    assert!(matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains("name the primary")), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn workers_claim_different_jobs() {
     let (first, url) = store().await;
     let second = connect(&url).await.unwrap();
