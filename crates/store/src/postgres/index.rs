@@ -167,6 +167,10 @@ impl Search<'_> {
             }
             None => "1::bigint",
         };
+        if among.is_some() {
+            // They are few: each is looked up.
+            tx.batch_execute("SET LOCAL enable_seqscan = off").await?;
+        }
         // OFFSET 0 keeps the vectors themselves out of what is sorted.
         let sql = format!(
             "WITH passing AS (SELECT tracks.id, artist_folded, l2_normalize(vector) <#> $1::vector AS distance \
@@ -183,8 +187,9 @@ impl Search<'_> {
     }
 
     /// Those of the nearest that pass: if they are enough, they are the nearest of all that pass. If they are not, a scan
-    /// decides. The graph is not followed further until enough pass (pgvector's iterative scan): where a filter asks for
-    /// what lies far from the question, that finds some that pass, and seldom the nearest ones.
+    /// decides. Under a filter only the first quarter of what HNSW finds is looked at, and the graph is not followed further
+    /// until enough pass (pgvector's iterative scan): where a filter asks for what lies far from the question, that finds
+    /// some that pass, and seldom the nearest ones.
     async fn approximate(&self, tx: &Transaction<'_>, predicate: &Predicate) -> Result<Vec<Candidate>, SqlError> {
         // Some are passed over where an artist may come so often only.
         let times = if self.filter.max_per_artist.is_some() { 4 } else { 1 };
@@ -200,14 +205,16 @@ impl Search<'_> {
              set_config('enable_sort', 'off', TRUE), set_config('enable_seqscan', 'off', TRUE)"
         ))
         .await?;
-        let (query, limit) = (Numbers(self.query.clone()), ask as i64);
+        let looked_at = if predicate.is_empty() { ask } else { CANDIDATES.1 / 4 };
+        let (query, limit) = (Numbers(self.query.clone()), looked_at as i64);
         let sql = format!(
-            "SELECT tracks.id, artist_folded, vector FROM track_vectors JOIN tracks ON tracks.id = track_id \
-             WHERE space = '{}' AND {} ORDER BY {} <#> $1::vector::halfvec({}) LIMIT $2",
+            "SELECT tracks.id, artist_folded, nearest.vector FROM (SELECT track_id, vector FROM track_vectors \
+                 WHERE space = '{}' ORDER BY {} <#> $1::vector::halfvec({}) LIMIT $2) AS nearest \
+             JOIN tracks ON tracks.id = nearest.track_id WHERE {}",
             self.space,
-            predicate.sql(),
             hnsw::expression(self.space),
-            self.space.dims()
+            self.space.dims(),
+            predicate.sql()
         );
         let found = self.ask(tx, &sql, &predicate.values(&[&query, &limit])).await?;
         // A scan that may follow sorts.
