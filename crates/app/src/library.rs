@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use metrics_exporter_prometheus::PrometheusBuilder;
+use soniquebay_broker::RedisClock;
 use soniquebay_broker::bus::{LocalBus, PublishingCatalog, RedisBus};
 use soniquebay_broker::celery::{CeleryConfig, CeleryNode, CeleryQueue, CelerySettlement};
 use soniquebay_domain::{
@@ -75,7 +76,7 @@ impl Library {
         let store = open_database(purpose, &folder, services).await?;
         let models = Models::new(files, embedding, services.redis(), Some(Arc::clone(&store)));
         let wanted = models.wanted()?;
-        let work = match Work::by_messages(services, wanted[0].space())? {
+        let work = match Work::by_messages(services, wanted[0].space()).await? {
             Some(work) => work,
             None => Work::by_table(services, Arc::clone(&store))?,
         };
@@ -275,12 +276,13 @@ pub(crate) struct Work {
 
 impl Work {
     /// Jobs as Celery's messages on Redis, where the settings say so.
-    pub(crate) fn by_messages(services: &ServicesArgs, default_space: &Space) -> anyhow::Result<Option<Self>> {
+    pub(crate) async fn by_messages(services: &ServicesArgs, default_space: &Space) -> anyhow::Result<Option<Self>> {
         let Some((broker, results)) = services.celery() else { return Ok(None) };
         let config =
             CeleryConfig::new(broker, results, default_space.clone()).map_err(|error| End::Usage(error.to_string()))?;
-        let queue =
-            CeleryQueue::connect(config, Arc::new(SystemClock)).map_err(|error| End::Usage(error.to_string()))?;
+        let clock = RedisClock::new(broker).map_err(|error| End::Usage(error.to_string()))?;
+        clock.first_look().await;
+        let queue = CeleryQueue::connect(config, Arc::new(clock)).map_err(|error| End::Usage(error.to_string()))?;
         Ok(Some(Self { queue: Arc::new(queue.clone()), bus: bus(services)?, celery: Some(queue) }))
     }
 
@@ -345,11 +347,11 @@ pub(crate) struct Workshop {
 }
 
 impl Workshop {
-    pub(crate) fn open(cli: &Cli) -> anyhow::Result<Self> {
+    pub(crate) async fn open(cli: &Cli) -> anyhow::Result<Self> {
         let files = DataFolder::open(cli.data.as_deref())?.model();
         let models = Models::new(files, &cli.embedding, cli.services.redis(), None);
         let wanted = models.wanted()?;
-        let work = Work::by_messages(&cli.services, wanted[0].space())?;
+        let work = Work::by_messages(&cli.services, wanted[0].space()).await?;
         let work = work.ok_or_else(|| missing("REDIS_URL or CELERY_BROKER_URL", "the queue"))?;
         Ok(Self { work, wanted, models })
     }

@@ -2,3 +2,6 @@
 
 pub mod bus;
 pub mod celery;
+mod clock;
+
+pub use clock::RedisClock;

@@ -248,8 +248,9 @@ fn standing(library: &Role, recommender: &Role, jobs: &Role) -> Option<Standing>
     }
     let (mut vectors, mut after) = (BTreeMap::new(), 0);
     let spaces = recommender.get("/api/spaces")?;
-    let space =
-        spaces["spaces"].as_array()?.iter().find(|space| space["wanted"] == true)?["space"].as_str()?.replace('+', "%2B");
+    let space = spaces["spaces"].as_array()?.iter().find(|space| space["wanted"] == true)?["space"]
+        .as_str()?
+        .replace('+', "%2B");
     loop {
         let path = format!("/api/track-vectors/?fields=track_id,content_hash&space={space}&after={after}&limit=1000");
         let page = recommender.get(&path)?;

@@ -20,7 +20,7 @@ pub(crate) async fn run(cli: &Cli, args: &ListenerArgs, stop: &CancellationToken
         bail!(missing("REDIS_URL", "the Redis over which the library tells of its writes"));
     }
     let remote = Remote::new(&cli.services)?;
-    let workshop = Workshop::open(cli)?;
+    let workshop = Workshop::open(cli).await?;
     let tracks = remote.tracks.ok_or_else(|| missing("LIBRARY_API_URL", "the library"))?;
     let (vectors, queue) = (remote.vectors, Arc::clone(&workshop.work.queue));
     let otherwise = workshop.wanted.iter().map(|vectorizer| vectorizer.space().clone()).collect();

@@ -21,7 +21,7 @@ pub(crate) async fn run(cli: &Cli, args: &WorkerArgs, stop: &CancellationToken) 
         let worker = library.worker(limits, host.progress(Arc::clone(&library.work.bus)));
         return start(host, args, &library.work, library.wanted(), Vec::new(), library.counters()?, worker, stop).await;
     }
-    let workshop = Workshop::open(cli)?;
+    let workshop = Workshop::open(cli).await?;
     let remote = Remote::new(&cli.services)?;
     let worker = workshop.worker(&remote, limits, host.progress(Arc::clone(&workshop.work.bus)))?;
     let mut checks = vec![recommender_check(Arc::clone(&remote.vectors))];

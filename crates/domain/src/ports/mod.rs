@@ -1,0 +1,21 @@
+//! The seams between the parts. Each trait has at least two real implementations or stands for a remote service.
+
+mod catalog;
+mod database;
+mod embedding;
+mod error;
+mod events;
+mod jobs;
+mod vectors;
+
+pub use catalog::{
+    Applied, Catalog, CatalogCounts, FileState, Fingerprint, Outcome, Target, TextHit, TrackWrite, Tracks, WriteMode,
+};
+pub use database::Database;
+pub use embedding::{EmbedError, Embedder, EmbeddingCache, Purpose, TextKey, Vectorizer};
+pub use error::StoreError;
+pub use events::{BusError, Event, EventBus, Happening, Heard, Progress, TrackEvent};
+pub use jobs::{JobCounts, JobQueue, Reconcile, SettledJob, Settlement};
+pub use vectors::{
+    Hit, SpaceCoverage, StoredVector, TrackState, VectorChange, VectorIndex, VectorStore, VectorWrite, Vectors,
+};

@@ -1,0 +1,166 @@
+//! Vectors by track and space, and what is nearest.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{
+    ContentHash, Facts, Filter, Fingerprint, MetadataHash, Space, StoreError, Timestamp, TrackFields, TrackId, Vector,
+};
+
+/// How far a track's vector in a space is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TrackState {
+    /// A job waits or runs.
+    Pending,
+    /// The vector is there and made from what the track is now.
+    Ready,
+    /// There is a vector, made from what the track was.
+    Stale,
+    /// Given up.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A vector to store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VectorWrite {
+    /// Whose.
+    pub track_id: TrackId,
+    /// In which space.
+    pub space: Space,
+    /// The numbers, of the space's length.
+    pub vector: Vector,
+    /// What it was made from; `None` means the track as it stands.
+    pub content_hash: Option<ContentHash>,
+    /// The track's version then. With [`VectorWrite::told`] for a store that mirrors a library elsewhere.
+    pub version: Option<i64>,
+    /// What the track is. A mirror keeps it for its filters; a library's own store knows better and looks at neither.
+    pub told: Option<Arc<TrackFields>>,
+}
+
+impl VectorWrite {
+    /// A vector of a track that the store knows itself.
+    pub fn new(track_id: TrackId, space: Space, vector: Vector, content_hash: Option<ContentHash>) -> Self {
+        Self { track_id, space, vector, content_hash, version: None, told: None }
+    }
+}
+
+/// A vector as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredVector {
+    /// Whose.
+    pub track_id: TrackId,
+    /// In which space.
+    pub space: Space,
+    /// The numbers.
+    pub vector: Vector,
+    /// What it was made from.
+    pub content_hash: ContentHash,
+    /// The filter data that lies beside it.
+    pub metadata_hash: MetadataHash,
+    /// When it was made.
+    pub updated_at: Timestamp,
+}
+
+/// One step of the change log: the vector now, or `None` where it is gone.
+#[derive(Clone, Debug)]
+pub struct VectorChange {
+    /// Grows with each change.
+    pub sequence: i64,
+    /// Whose.
+    pub track_id: TrackId,
+    /// The numbers and what filters ask of the track, or nothing.
+    pub now: Option<(Vector, Facts)>,
+}
+
+/// How full a space is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpaceCoverage {
+    /// Which space.
+    pub space: Space,
+    /// Whether jobs fill it.
+    pub wanted: bool,
+    /// Vectors made from what their tracks are now.
+    pub ready: u64,
+    /// Vectors made from what their tracks were.
+    pub stale: u64,
+}
+
+/// Vectors to be written and compared, by whoever makes them.
+#[async_trait]
+pub trait Vectors: Send + Sync {
+    /// Creates or replaces vectors, all or none.
+    ///
+    /// # Errors
+    /// [`StoreError::NoTrack`] for the first track that is not in the catalogue, [`StoreError::Outdated`] for the first
+    /// that a mirror knows a newer version of.
+    async fn put(&self, writes: Vec<VectorWrite>) -> Result<(), StoreError>;
+
+    /// The vectors of these tracks in a space.
+    async fn vectors(&self, space: &Space, ids: Vec<TrackId>) -> Result<Vec<StoredVector>, StoreError>;
+
+    /// Up to `limit` fingerprints of a space's vectors with track ids above `after`, by track.
+    async fn vector_fingerprints(
+        &self,
+        space: &Space,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Fingerprint>, StoreError>;
+
+    /// All spaces that hold vectors or are wanted.
+    async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError>;
+
+    /// Forgets tracks that are gone, with their vectors in all spaces; how many there were.
+    async fn forget(&self, ids: Vec<TrackId>) -> Result<usize, StoreError>;
+}
+
+/// Vectors by track and space.
+#[async_trait]
+pub trait VectorStore: Vectors {
+    /// Up to `limit` vectors of a space with track ids above `after`, of which the first `skip` are left out.
+    async fn vector_page(
+        &self,
+        space: &Space,
+        after: i64,
+        skip: usize,
+        limit: usize,
+    ) -> Result<Vec<StoredVector>, StoreError>;
+
+    /// Removes a track's vector; whether there was one.
+    async fn remove_vector(&self, space: &Space, id: TrackId) -> Result<bool, StoreError>;
+
+    /// Forgets a space with all its vectors and jobs; how many vectors there were.
+    ///
+    /// # Errors
+    /// [`StoreError::SpaceWanted`] for one that jobs fill: it would only be filled again.
+    async fn drop_space(&self, space: &Space) -> Result<u64, StoreError>;
+
+    /// How far each of these tracks is in a space. Unknown tracks are left out.
+    async fn states(&self, space: &Space, ids: Vec<TrackId>) -> Result<Vec<(TrackId, TrackState)>, StoreError>;
+
+    /// Up to `limit` changes after `sequence` in a space, oldest first.
+    async fn changes(&self, space: &Space, sequence: i64, limit: usize) -> Result<Vec<VectorChange>, StoreError>;
+}
+
+/// A track near a query.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hit {
+    /// Which one.
+    pub track_id: TrackId,
+    /// Cosine similarity, −1 to 1.
+    pub score: f32,
+}
+
+/// Nearest neighbours under exact filters, in any space that holds vectors.
+///
+/// Guarantees, held by one contract suite: exactly `k` hits when `k` tracks pass the filter; best first, ties by id;
+/// `max_per_artist` keeps the best of each artist; every vector stored before the call is seen.
+#[async_trait]
+pub trait VectorIndex: Send + Sync {
+    /// The `k` tracks that pass `filter` with the highest cosine to `query`. None in a space without vectors or for a
+    /// query of another length than the space's.
+    async fn search(&self, space: &Space, query: &Vector, k: usize, filter: &Filter) -> Result<Vec<Hit>, StoreError>;
+}
