@@ -3,8 +3,8 @@ use crate::{Space, TrackId};
 /// Why a store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The disk, the file or the server does not let us.
-    #[error("the database cannot be used: {0}")]
+    /// The disk, the file or the server does not let us; the text says which.
+    #[error("not available: {0}")]
     Unavailable(String),
     /// More is asked at once than is done: come back later.
     #[error("the database is busy; try again in a moment")]
