@@ -49,24 +49,10 @@ impl Host {
 
     /// What is under way, told to the bus and, now and then, to the log.
     pub(crate) fn progress(&mut self, bus: Arc<dyn EventBus>) -> impl Fn(Progress) + Send + Sync + 'static {
-        let (sender, mut steps) = mpsc::channel(PROGRESS_BACKLOG);
-        self.run(|stop| async move {
-            loop {
-                let step = tokio::select! {
-                    () = stop.cancelled() => return,
-                    step = steps.recv() => step,
-                };
-                let Some(step) = step else { return stop.cancelled().await };
-                if let Err(error) = bus.publish(vec![Event::Progress(step)]).await {
-                    tracing::debug!(%error, "progress was told to nobody");
-                }
-            }
-        });
-        let log = ProgressLog::new();
+        let (log, told) = (ProgressLog::new(), tell(bus));
         move |step| {
             log.hear(&step);
-            // Where the bus is slow, the next step says more than this one.
-            let _ = sender.try_send(step);
+            told(step);
         }
     }
 
@@ -81,6 +67,19 @@ impl Host {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// Tells the bus how far a long operation is. Where the bus is slow, the next step says more than this one.
+pub(crate) fn tell(bus: Arc<dyn EventBus>) -> impl Fn(Progress) + Send + Sync + 'static {
+    let (sender, mut steps) = mpsc::channel(PROGRESS_BACKLOG);
+    tokio::spawn(async move {
+        while let Some(step) = steps.recv().await {
+            if let Err(error) = bus.publish(vec![Event::Progress(step)]).await {
+                tracing::debug!(%error, "progress was told to nobody");
+            }
+        }
+    });
+    move |step| drop(sender.try_send(step))
 }
 
 /// The address that was asked for, or this port of this machine; one that others can reach only on demand.

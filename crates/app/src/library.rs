@@ -23,6 +23,7 @@ use crate::cli::{Cli, EmbeddingArgs, ServicesArgs};
 use crate::data_folder::{DataFolder, RoleLock};
 use crate::exit::End;
 use crate::models::{Models, tell_counters};
+use crate::shutdown;
 
 /// What a database is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,7 +210,7 @@ impl Library {
             vectors: store,
             vectorizers: self.wanted.clone(),
         };
-        Arc::new(Worker::new(parts, limits, listener))
+        Arc::new(Worker::new(parts, limits, listener).hurried_by(shutdown::hurry()))
     }
 }
 
@@ -375,6 +376,6 @@ impl Workshop {
             vectors: Arc::clone(&remote.vectors),
             vectorizers: self.wanted.clone(),
         };
-        Ok(Arc::new(Worker::new(parts, limits, listener)))
+        Ok(Arc::new(Worker::new(parts, limits, listener).hurried_by(shutdown::hurry())))
     }
 }

@@ -1,12 +1,18 @@
 //! How far a long run is, in a server's log: who starts one with another model wants to know when it will be done.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use soniquebay_domain::Progress;
 
+use crate::host;
+use crate::library::Library;
+
 /// Between two lines.
 const EVERY: Duration = Duration::from_secs(10);
+
+/// Between two words to watchers.
+const TELL_EVERY: Duration = Duration::from_millis(250);
 
 /// Runs of fewer tracks are over before anybody looks.
 const WORTH_A_LINE: u64 = 200;
@@ -45,6 +51,31 @@ fn spoken(time: Duration) -> String {
         (0, 0) => format!("{seconds} s"),
         (0, minutes) => format!("{minutes} min"),
         (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}
+
+/// Tells whoever watches the library's other processes how far a command is.
+pub(crate) struct Told {
+    step: &'static str,
+    began: Instant,
+    last: Option<Instant>,
+    tell: Box<dyn Fn(Progress) + Send + Sync>,
+}
+
+impl Told {
+    pub(crate) fn new(library: &Library, step: &'static str) -> Self {
+        let tell = Box::new(host::tell(Arc::clone(&library.work.bus)));
+        Self { step, began: Instant::now(), last: None, tell }
+    }
+
+    /// So many of so many are done.
+    pub(crate) fn hear(&mut self, done: u64, total: u64) {
+        if self.last.is_some_and(|last| last.elapsed() < TELL_EVERY) {
+            return;
+        }
+        self.last = Some(Instant::now());
+        let per_second = done as f64 / self.began.elapsed().as_secs_f64().max(1e-3);
+        (self.tell)(Progress { step: self.step.into(), done, total, per_second });
     }
 }
 

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use metrics::counter;
 use soniquebay_domain::{JobQueue, Lease, Progress, Settlement, StoreError, Tracks, Vectorizer, Vectors};
 use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
@@ -60,6 +61,8 @@ pub struct Worker {
     alone: RwLock<()>,
     limits: WorkerLimits,
     meter: Meter,
+    /// Cancelled when even the time that a batch has after the word to stop is too long.
+    hurry: CancellationToken,
     listener: Box<dyn Fn(Progress) + Send + Sync>,
 }
 
@@ -73,7 +76,14 @@ impl Worker {
             limits,
             meter: Meter::new(),
             listener: Box::new(listener),
+            hurry: CancellationToken::new(),
         }
+    }
+
+    /// The same, giving back what it holds as soon as `hurry` is cancelled, after the word to stop.
+    #[must_use]
+    pub fn hurried_by(self, hurry: CancellationToken) -> Self {
+        Self { hurry, ..self }
     }
 
     /// Works until told to stop, then finishes what it holds.
@@ -138,10 +148,12 @@ impl Worker {
         let claimed = tokio::select! {
             claimed = self.claim() => claimed?,
             // A look at a server that hangs.
-            () = overdue(stop) => None,
+            () = self.overdue(stop) => None,
         };
         let Some((vectorizer, leases)) = claimed else { return Ok(Step::Idle) };
         let parts = &self.parts;
+        let redelivered = leases.iter().filter(|lease| lease.lost > 0).count();
+        counter!("soniquebay_jobs_redelivered_total").increment(redelivered as u64);
         let (leases, later) = with_care(leases, self.limits.batch);
         if !later.is_empty() {
             parts.queue.release(later).await?;
@@ -164,7 +176,7 @@ impl Worker {
                     settled = &mut work => break settled?,
                     _ = heartbeat.tick() => self.extend(leases.clone()).await,
                     // A server that hangs must not hold the end back: its jobs go back as they came.
-                    () = overdue(stop) => {
+                    () = self.overdue(stop) => {
                         parts.queue.release(leases.clone()).await?;
                         return Ok(Step::Idle);
                     }
@@ -172,7 +184,9 @@ impl Worker {
             }
         };
         let done = settled.len();
-        parts.settlement.settle(settled).await?;
+        let held = parts.settlement.settle(settled).await?;
+        counter!("soniquebay_jobs_settled_total").increment(held as u64);
+        counter!("soniquebay_jobs_settled_late_total").increment((done - held.min(done)) as u64);
         if let Some(progress) = self.meter.count(done, &*parts.queue).await {
             (self.listener)(progress);
         }
@@ -199,6 +213,15 @@ impl Worker {
         Ok(None)
     }
 
+    /// Resolves when what is under way has had its time to end after the word to stop.
+    async fn overdue(&self, stop: &CancellationToken) {
+        stop.cancelled().await;
+        tokio::select! {
+            () = tokio::time::sleep(GRACE) => {}
+            () = self.hurry.cancelled() => {}
+        }
+    }
+
     async fn extend(&self, leases: Vec<Lease>) {
         // A lease that is lost is found out when the job is settled: nothing is stored twice.
         if let Err(error) = self.parts.queue.extend(leases, self.limits.lease).await {
@@ -218,12 +241,6 @@ fn with_care(leases: Vec<Lease>, batch: usize) -> (Vec<Lease>, Vec<Lease>) {
     let most = batch.checked_shr(lost).unwrap_or(0).max(1);
     later.extend(now.split_off(most.min(now.len())));
     (now, later)
-}
-
-/// Resolves when what is under way has had its time to end after the word to stop.
-async fn overdue(stop: &CancellationToken) {
-    stop.cancelled().await;
-    tokio::time::sleep(GRACE).await;
 }
 
 enum Step {

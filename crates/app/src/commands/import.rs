@@ -10,6 +10,7 @@ use crate::cli::{Cli, ImportArgs};
 use crate::exit::End;
 use crate::library::Library;
 use crate::output;
+use crate::progress_log::Told;
 use crate::vectorize::bar;
 
 use super::or_stop;
@@ -50,7 +51,9 @@ pub(crate) async fn import(
 ) -> anyhow::Result<ImportReport> {
     let options = ImportOptions { stop: flag(stop), ..ImportOptions::default() };
     let shown = bar(0, "tracks");
+    let mut told = Told::new(library, "import");
     let work = soniquebay_ingest::import(reader, format, library.catalog(), options, |step| {
+        told.hear(step.lines, step.lines);
         shown.set_length(step.lines);
         shown.set_position(step.lines);
     });

@@ -7,6 +7,7 @@ use crate::cli::{Cli, ScanArgs};
 use crate::exit::End;
 use crate::library::Library;
 use crate::output;
+use crate::progress_log::Told;
 use crate::vectorize::{bar, bring_up_to_date, other_space, ready};
 
 /// Failures that a person is shown; `--json` has all.
@@ -36,7 +37,9 @@ pub(crate) async fn scan(
 ) -> anyhow::Result<ScanReport> {
     let options = ScanOptions { allow_empty, stop: flag(stop), ..ScanOptions::default() };
     let shown = bar(0, "files");
+    let mut told = Told::new(library, "scan");
     let report = soniquebay_ingest::scan(library.catalog(), folders, options, |step| {
+        told.hear(step.done, step.total.unwrap_or(step.done));
         shown.set_message(match step.step {
             ScanStep::Walk => "looking for files",
             ScanStep::Read => "reading tags",

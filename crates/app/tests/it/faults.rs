@@ -83,7 +83,8 @@ impl Role {
         self.server = Some(Server::start(command));
     }
 
-    fn kill(&mut self) {
+    fn kill(&mut self, report: &mut Report) {
+        report.count(self);
         if let Some(server) = self.server.take() {
             server.kill();
         }
@@ -116,22 +117,44 @@ struct Report {
     tracks: usize,
     poisoned: usize,
     embedded: u64,
+    /// What the roles counted until they died.
+    counted: BTreeMap<&'static str, u64>,
 }
+
+/// Counters of the roles, as the report names them.
+const COUNTED: [(&str, &str); 4] = [
+    ("soniquebay_jobs_redelivered_total", "redelivered"),
+    ("soniquebay_jobs_settled_late_total", "refused as late"),
+    ("soniquebay_jobs_joined_total", "duplicates suppressed"),
+    ("soniquebay_reconciler_repairs_total", "repaired by comparing"),
+];
 
 impl Report {
     fn note(&mut self, fault: &str) {
         *self.faults.entry(fault.to_owned()).or_default() += 1;
     }
 
-    fn print(&self, deployment: &str) {
+    /// Adds what a role has counted, before it is gone.
+    fn count(&mut self, role: &Role) {
+        let page = role.get("/metrics").and_then(|page| page.as_str().map(str::to_owned)).unwrap_or_default();
+        for (counter, name) in COUNTED {
+            let lines = page.lines().filter_map(|line| line.strip_prefix(counter)?.trim().parse::<u64>().ok());
+            *self.counted.entry(name).or_default() += lines.sum::<u64>();
+        }
+    }
+
+    fn print(&mut self, deployment: &str, roles: &[Role]) {
+        roles.iter().for_each(|role| self.count(role));
+        let counted: Vec<String> = self.counted.iter().map(|(name, count)| format!("{name} {count}")).collect();
         let faults: Vec<String> = self.faults.iter().map(|(name, count)| format!("{name} {count}")).collect();
         println!(
             "{deployment}: {} tracks with one right vector each, {} poisoned ones given up, no job left; \
-             {} texts embedded; faults: {}; {:.1} s from the last fault until all was right",
+             {} texts embedded; faults: {}; jobs: {}; {:.1} s from the last fault until all was right",
             self.tracks,
             self.poisoned,
             self.embedded,
             faults.join(", "),
+            counted.join(", "),
             self.converged.as_secs_f64()
         );
     }
@@ -309,7 +332,7 @@ fn services_may_die_at_any_time_and_redis_with_them() {
         match run.random.below(9) {
             which @ 0..=5 => {
                 let role = &mut roles[[0, 1, 2, 3, 4, 3][which]];
-                role.kill();
+                role.kill(&mut run.report);
                 sleep(Duration::from_millis(run.random.below(200) as u64));
                 let wrong_by = [0, 3600, -3600][run.random.below(3)];
                 role.start(wrong_by);
@@ -339,7 +362,7 @@ fn services_may_die_at_any_time_and_redis_with_them() {
     }
     run.write_some(&roles[0], 1);
     run.converge(&roles[0], &roles[1], &roles[2], &ollama);
-    run.report.print("services");
+    run.report.print("services", &roles);
     // The vectors are those that a quiet system makes: some are made anew and compared.
     let sample: HashMap<i64, Value> = (1..=run.size.tracks as i64)
         .filter_map(|id| Some((id, roles[1].get(&format!("/api/track-vectors/{id}"))?["embedding"].clone())))
@@ -370,7 +393,7 @@ fn machines_on_postgres_may_die_at_any_time_and_postgres_with_them() {
         match run.random.below(6) {
             which @ 0..=4 => {
                 let role = &mut roles[[0, 1, 2, 3, 2][which]];
-                role.kill();
+                role.kill(&mut run.report);
                 sleep(Duration::from_millis(run.random.below(200) as u64));
                 role.start(0);
                 run.report.note(role.name);
@@ -385,5 +408,5 @@ fn machines_on_postgres_may_die_at_any_time_and_postgres_with_them() {
     }
     run.write_some(&roles[0], 1);
     run.converge(&roles[0], &roles[1], &roles[0], &ollama);
-    run.report.print("shared PostgreSQL");
+    run.report.print("shared PostgreSQL", &roles);
 }

@@ -8,6 +8,7 @@ use soniquebay_domain::{
 use crate::{Fixture, change, on_each_store, space, vector};
 
 on_each_store!(
+    the_queue_keeps_the_contract,
     a_vector_and_the_end_of_its_job_are_one_step,
     an_old_token_settles_nothing,
     a_heartbeat_keeps_a_lease,
@@ -227,4 +228,26 @@ async fn claims_that_end_without_a_word_are_counted(fixture: Fixture) {
     assert_eq!(fixture.store.retry(Discarded::Kind(JobKind::EmbedIfNeeded)).await.unwrap(), 0);
     assert_eq!(fixture.store.retry(Discarded::Kind(JobKind::EmbedTrack)).await.unwrap(), 1);
     assert_eq!(claim_one(&fixture).await.lost, 0, "a person wants it tried anew");
+}
+
+async fn the_queue_keeps_the_contract(fixture: Fixture) {
+    let second = soniquebay_domain::Space::parse("second/4/a-1").unwrap();
+    let mut tracks = Vec::new();
+    for title in ["A", "B", "C", "D", "E", "F"] {
+        tracks.push(fixture.create(title).await);
+    }
+    // The contract is about jobs alone: the tracks' own are done with.
+    for lease in fixture.store.claim(&space(), 10, LEASE).await.unwrap() {
+        fixture.store.settle(vec![SettledJob { lease, result: Ok(None) }]).await.unwrap();
+    }
+    fixture.store.want_spaces(vec![space(), second.clone()]).await.unwrap();
+    let advance = |by: Duration| fixture.clock.advance(by);
+    let asked = soniquebay_testkit::job_queue::Rig {
+        queue: &*fixture.store,
+        settlement: &*fixture.store,
+        advance: &advance,
+        tracks,
+        spaces: [space(), second],
+    };
+    soniquebay_testkit::job_queue::keeps_the_contract(&asked).await;
 }
