@@ -20,8 +20,8 @@ pub struct Services {
     pub library: Option<Arc<dyn Tracks>>,
     /// What is like what.
     pub recommender: Arc<Recommender>,
-    /// How far each track's vector is.
-    pub states: Arc<TrackStates>,
+    /// How far each track's vector is, where that is known.
+    pub states: Option<Arc<TrackStates>>,
     /// What every role answers about itself.
     pub operations: Operations,
 }

@@ -30,6 +30,8 @@ use crate::shutdown;
 pub(crate) enum Purpose {
     /// A library: the catalogue, its vectors, and the table of jobs where jobs are no messages.
     Library,
+    /// A library whose vectors are kept by another process, which hears of its tracks by events alone.
+    Catalog,
     /// A recommender whose tracks are copies of a library's elsewhere.
     Mirror,
 }
@@ -55,7 +57,11 @@ impl Library {
     pub(crate) async fn open_for(purpose: Purpose, cli: &Cli) -> anyhow::Result<Self> {
         let folder = DataFolder::open(cli.data.as_deref())?;
         let files = folder.model();
-        Self::open_with(purpose, folder, files, &cli.embedding, &cli.services).await
+        let services = match purpose {
+            Purpose::Library => cli.services.clone(),
+            Purpose::Catalog | Purpose::Mirror => cli.services.of_services(),
+        };
+        Self::open_with(purpose, folder, files, &cli.embedding, &services).await
     }
 
     /// A library in one folder and nowhere else, with the model of another.
@@ -84,7 +90,8 @@ impl Library {
         let (services, serving) = (services.clone(), embedding.serving_space.clone());
         let library = Self { folder, store, work, services, models, wanted, serving };
         // Where the vectors are another's, so is the word on which are wanted.
-        if services_fill_here(&library.services) && library.store.wanted_spaces().await?.is_empty() {
+        let is_ours = purpose != Purpose::Catalog && !library.is_filled_elsewhere();
+        if is_ours && library.store.wanted_spaces().await?.is_empty() {
             library.want_spaces().await?;
         }
         Ok(library)
@@ -115,7 +122,7 @@ impl Library {
 
     /// Whether the vectors of this library's tracks are made by other processes, which hear of them by events alone.
     pub(crate) fn is_filled_elsewhere(&self) -> bool {
-        !services_fill_here(&self.services)
+        self.services.recommender().is_some() && !self.services.shares_database()
     }
 
     /// What makes the vectors, the preferred space's first.
@@ -214,11 +221,6 @@ impl Library {
     }
 }
 
-/// Whether vectors are stored in the database that is opened.
-fn services_fill_here(services: &ServicesArgs) -> bool {
-    services.recommender().is_none() || services.shares_database()
-}
-
 async fn open_database(
     purpose: Purpose,
     folder: &DataFolder,
@@ -229,8 +231,8 @@ async fn open_database(
         let store = PostgresStore::connect(services.database().unwrap_or_default(), clock).await?;
         return Ok(match purpose {
             Purpose::Mirror => Arc::new(store.mirror()),
-            Purpose::Library if has_messages => Arc::new(store.without_queue()),
-            Purpose::Library => Arc::new(store),
+            Purpose::Library if !has_messages => Arc::new(store),
+            Purpose::Library | Purpose::Catalog => Arc::new(store.without_queue()),
         });
     }
     let path = match services.database() {
@@ -250,8 +252,8 @@ async fn open_database(
     let store = SqliteStore::open(&path, clock).await?;
     Ok(match purpose {
         Purpose::Mirror => Arc::new(store.mirror()),
-        Purpose::Library if has_messages => Arc::new(store.without_queue()),
-        Purpose::Library => Arc::new(store),
+        Purpose::Library if !has_messages => Arc::new(store),
+        Purpose::Library | Purpose::Catalog => Arc::new(store.without_queue()),
     })
 }
 

@@ -140,7 +140,7 @@ async fn serve(store: Arc<SqliteStore>, space: &Space) -> RemoteVectors {
         mirror: true,
         library: None,
         recommender: Arc::new(recommender),
-        states: Arc::new(TrackStates { vectors: store.clone(), queue: store, space: space.clone() }),
+        states: Some(Arc::new(TrackStates { vectors: store.clone(), queue: store, space: space.clone() })),
         operations,
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -76,7 +76,8 @@ impl App {
             any_host: false,
             version: "0.0.0-test",
         };
-        let states = Arc::new(TrackStates { vectors: store.clone(), queue: store.clone(), space: space() });
+        let states = TrackStates { vectors: store.clone(), queue: store.clone(), space: space() };
+        let states = Some(Arc::new(states));
         let services =
             Services { catalog: store.clone(), vectors: store, mirror, library, recommender, states, operations };
         Self { router: combined_router(services.clone()), services, _folder: folder }

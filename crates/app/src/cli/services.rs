@@ -77,6 +77,15 @@ impl ServicesArgs {
         broker.map(|broker| (broker, given(&self.result_backend)))
     }
 
+    /// The same for a role of several: jobs are messages on REDIS_URL, unless all share a database.
+    pub(crate) fn of_services(&self) -> Self {
+        let broker_url = match self.shares_database() {
+            true => self.broker_url.clone(),
+            false => given(&self.broker_url).or(self.redis()).map(str::to_owned),
+        };
+        Self { broker_url, ..self.clone() }
+    }
+
     /// For a process that does everything itself.
     ///
     /// # Errors

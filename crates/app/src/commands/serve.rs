@@ -73,7 +73,7 @@ pub(crate) async fn serve(
         mirror: false,
         library: None,
         recommender,
-        states: Arc::new(states),
+        states: Some(Arc::new(states)),
         operations,
     };
     let mut host = Host::new(stop);

@@ -223,6 +223,19 @@ fn one_process_with_celery_messages_as_its_queue() {
 }
 
 #[test]
+fn redis_alone_is_enough_for_library_and_recommender() {
+    let town = Town::new();
+    let only_redis = [("LIBRARY_API_URL", ""), ("RECOMMENDER_API_URL", "")];
+    let library = town.start_with("library", &[], &only_redis);
+    let recommender = town.start_with("recommender", &[], &only_redis);
+    let (_listener, _worker) = (town.start("listener"), town.start("worker"));
+    let id = library.post("/api/tracks/", &track("One", "Jazz")).1["id"].as_i64().unwrap();
+    recommender.wait_until(|| ready(&recommender) == 1);
+    assert!(library.get(&format!("/api/tracks/{id}")).1.get("state").is_none(), "it knows nobody who could tell");
+    assert_eq!(recommender.get("/api/jobs").1["counts"], library.get("/api/jobs").1["counts"]);
+}
+
+#[test]
 fn contradictions_refuse_to_start_and_say_why() {
     let data = Data::without_model();
     let refused = |role: &str, settings: &[(&str, &str)], said: &[&str]| {

@@ -37,7 +37,7 @@ pub(crate) async fn run(cli: &Cli, args: &RoleArgs, stop: &CancellationToken) ->
         mirror,
         library: library::library(&cli.services)?,
         recommender,
-        states: Arc::new(states),
+        states: Some(Arc::new(states)),
         operations,
     };
     let mut host = Host::new(stop);

@@ -66,7 +66,7 @@ impl Served {
             mirror,
             library: None,
             recommender: Arc::new(recommender),
-            states: Arc::new(TrackStates { vectors: store.clone(), queue: store, space: space() }),
+            states: Some(Arc::new(TrackStates { vectors: store.clone(), queue: store, space: space() })),
             operations,
         };
         Self::new(soniquebay_api::combined_router(services)).await
