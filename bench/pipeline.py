@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """The whole pipeline beside a Python reference of it: throughput, latency, import, memory, and what faults cost.
 
-    python3 bench/pipeline.py throughput|latency|import|memory|losses|all --model DIR [--binary target/release/soniquebay]
+    python3 bench/pipeline.py throughput|latency|import|memory|losses|all [--model DIR] [--binary target/release/soniquebay]
 
 DIR is the model's folder (`soniquebay model path`). Needs redis-server, and pip for Celery (`scripts/celery.sh`). The
 reference is what the Python system does, in bench/pipeline_reference.py: a listener on Redis, a Celery worker that acknowledges late.
 Both have the same Redis, the same recommender (ours) and the same embeddings, and take turns. `latency`, `import` and `memory` give
-the reference the same model in ONNX Runtime where `bench/engine.py` was run before, and leave it out where not.
+the reference the same model in ONNX Runtime where `bench/engine.py` was run before, and leave it out where not. `memory` is what
+`latency` prints after its run.
 """
 
 import argparse
@@ -54,11 +55,14 @@ def ready(recommender, space=""):
 
 
 def until(count, recommender, within=300):
-    end = time.monotonic() + within
-    while (found := ready(recommender)) < count:
-        if time.monotonic() > end:
-            raise RuntimeError(f"{found} of {count} vectors after {within} s")
-        time.sleep(0.01)
+    """Waits for the vectors of tracks 1 to `count`. Counting costs the recommender time, so that the last track is waited for first."""
+    began = time.monotonic()
+    while recommender.call("GET", f"/api/track-vectors/{count}")[0] != 200 or ready(recommender) < count:
+        passed = time.monotonic() - began
+        if passed > within:
+            raise RuntimeError(f"{ready(recommender)} of {count} vectors after {within} s")
+        # A fiftieth of what has passed is the error.
+        time.sleep(min(max(passed / 50, 0.01), 0.25))
 
 
 def event(number, track):
@@ -378,7 +382,8 @@ PARTS = {"throughput": throughput, "latency": latency, "import": imported, "memo
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("part", choices=[*PARTS, "all"])
-    arguments.add_argument("--model", required=True)
+    model = os.environ.get("SONIQUEBAY_TEST_MODEL", os.path.join(ROOT, ".cache/test/models/all-MiniLM-L6-v2"))
+    arguments.add_argument("--model", default=model)
     arguments.add_argument("--binary", default=os.path.join(ROOT, "target/release/soniquebay"))
     arguments.add_argument("--engine", help="crates/embed/examples/engine.rs, built: measured beside the import")
     arguments.add_argument("--rounds", type=int, default=3)
