@@ -16,6 +16,9 @@ use crate::wanted::WantedSpaces;
 /// Wait after a comparison that failed: whatever was away may be back.
 const AGAIN: Duration = Duration::from_secs(5);
 
+/// Wait after something was missed.
+const SETTLE: Duration = Duration::from_millis(500);
+
 /// Fingerprints read at once.
 const PAGE: usize = 1000;
 
@@ -51,7 +54,8 @@ pub async fn reconcile_until(
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
-            () = missed.notified() => {}
+            // What is missed once is often missed again at once: one comparison is enough for all of it.
+            () = missed.notified() => tokio::time::sleep(SETTLE).await,
         }
     }
 }

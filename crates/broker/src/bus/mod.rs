@@ -8,5 +8,5 @@ pub use in_process::LocalBus;
 pub use publishing::PublishingCatalog;
 pub use redis::{RedisBus, RedisUrlError};
 
-/// Events that a slow subscriber may lag behind.
-const BACKLOG: usize = 4096;
+/// Events that a slow subscriber may lag behind: those of a large import, at a kilobyte or two each.
+const BACKLOG: usize = 16_384;
