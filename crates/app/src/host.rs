@@ -5,15 +5,18 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use axum::Router;
-use soniquebay_api::{Check, Limits, Operations, Standing};
+use soniquebay_api::{
+    Check, Limits, Operations, Services, Standing, catalog_check, coverage, index_check, model_check, queue_check,
+};
 use soniquebay_domain::{Event, EventBus, Progress};
+use soniquebay_search::{Recommender, TrackStates};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::RoleArgs;
-use crate::library::{Counters, Work};
+use crate::library::{Counters, Library, Work};
 use crate::progress_log::ProgressLog;
 
 /// Progress that waits to be told. More would be old news.
@@ -126,4 +129,31 @@ pub(crate) fn operations(
         any_host,
         version: env!("CARGO_PKG_VERSION"),
     }
+}
+
+/// What a role answers that keeps tracks and vectors in one database, a library's own.
+pub(crate) fn services(
+    library: &Library,
+    recommender: Arc<Recommender>,
+    any_host: bool,
+    stop: &CancellationToken,
+) -> anyhow::Result<Services> {
+    let (store, queue) = (library.store.clone(), Arc::clone(&library.work.queue));
+    let checks = vec![
+        catalog_check(store.clone()),
+        model_check(recommender.vectorizers.clone()),
+        index_check(Arc::clone(&recommender)),
+        queue_check(Arc::clone(&queue)),
+    ];
+    let space = library.preferred().clone();
+    let standing = coverage(store.clone(), store.clone(), space.clone());
+    Ok(Services {
+        catalog: store.clone(),
+        vectors: store.clone(),
+        mirror: false,
+        library: None,
+        recommender,
+        states: Some(Arc::new(TrackStates { vectors: store, queue, space })),
+        operations: operations(&library.work, standing, checks, library.counters()?, any_host, stop),
+    })
 }

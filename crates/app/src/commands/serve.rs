@@ -2,15 +2,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use soniquebay_api::{Services, catalog_check, coverage, index_check, model_check, queue_check};
+use soniquebay_api::Services;
 use soniquebay_domain::{EmbedError, Space};
 use soniquebay_pipeline::{ListReconciler, Listener, WantedSpaces, reconcile_until};
-use soniquebay_search::TrackStates;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Cli, ServeArgs};
-use crate::host::{Host, bind, check_reach, operations};
+use crate::host::{Host, bind, check_reach, services};
 use crate::library::Library;
 
 /// How often tracks are compared with their vectors, for what no write told.
@@ -57,25 +56,7 @@ pub(crate) async fn serve(
     let recommender = library.ready_recommender().await?;
     tell_of_other_spaces(library, &recommender.serving.space().await?).await?;
 
-    let (store, queue) = (library.store.clone(), Arc::clone(&library.work.queue));
-    let checks = vec![
-        catalog_check(store.clone()),
-        model_check(recommender.vectorizers.clone()),
-        index_check(Arc::clone(&recommender)),
-        queue_check(Arc::clone(&queue)),
-    ];
-    let standing = coverage(store.clone(), store.clone(), library.preferred().clone());
-    let operations = operations(&library.work, standing, checks, library.counters()?, args.insecure, stop);
-    let states = TrackStates { vectors: store.clone(), queue, space: library.preferred().clone() };
-    let services = Services {
-        catalog: library.catalog(),
-        vectors: store,
-        mirror: false,
-        library: None,
-        recommender,
-        states: Some(Arc::new(states)),
-        operations,
-    };
+    let services = Services { catalog: library.catalog(), ..services(library, recommender, args.insecure, stop)? };
     let mut host = Host::new(stop);
     let (first, second) = (bind(listen).await?, listen_recommender.map(bind));
     host.answer(first, soniquebay_api::combined_router(services.clone()))?;
