@@ -339,7 +339,8 @@ fn api_key(services: &ServicesArgs) -> anyhow::Result<Option<ApiKey>> {
 
 /// A setting without which a role cannot work.
 pub(crate) fn missing(setting: &str, what: &str) -> End {
-    End::Usage(format!("{setting} is not set: say where {what} is, such as http://host:8002 or redis://host:6379/0"))
+    let such_as = if setting.contains("API_URL") { "http://host:8002" } else { "redis://host:6379/0" };
+    End::Usage(format!("{setting} is not set: say where {what} is, such as {such_as}"))
 }
 
 /// Models and messages without a database: a worker's.

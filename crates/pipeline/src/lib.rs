@@ -10,6 +10,6 @@ mod wanted;
 mod worker;
 
 pub use listener::Listener;
-pub use reconcile::{ListReconciler, reconcile_until};
+pub use reconcile::{Differed, ListReconciler, reconcile_until};
 pub use wanted::WantedSpaces;
 pub use worker::{Parts, Worker, WorkerLimits};

@@ -1,6 +1,6 @@
 use std::cmp::Ordering;
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -72,16 +72,34 @@ pub struct ListReconciler {
     pub wanted: Arc<WantedSpaces>,
     /// Forget vectors of tracks that are gone, however many they are.
     pub forget_any_number: bool,
+    /// What differed when it was last compared.
+    pub differed: Differed,
 }
+
+/// Tracks and vectors that differed, with both sides, by space.
+#[derive(Default)]
+pub struct Differed(Mutex<HashMap<(Space, TrackId), (Fingerprint, Fingerprint)>>);
 
 #[async_trait]
 impl Reconcile for ListReconciler {
     async fn reconcile(&self) -> Result<usize, StoreError> {
         let (mut made, mut orphans, mut vectors) = (0, HashSet::new(), 0);
+        let counts = self.queue.job_counts().await?;
+        let is_idle = counts.available + counts.scheduled + counts.running == 0;
+        let mut differ = HashMap::new();
         for space in self.wanted.get().await? {
-            let compared = self.compare(&space, &mut orphans).await?;
+            let compared = self.compare(&space, &mut orphans, &mut differ).await?;
             made += compared.made;
             vectors += compared.vectors;
+        }
+        let stuck = self.stuck(differ, is_idle);
+        if !stuck.is_empty() {
+            // As after a library was restored from a backup: the mirror has newer versions, and refuses what is right.
+            tracing::warn!(
+                ?stuck,
+                "vectors of these tracks cannot be brought up to date: they are forgotten and made anew"
+            );
+            self.vectors.forget(stuck).await?;
         }
         self.forget(orphans, vectors).await?;
         Ok(made)
@@ -94,7 +112,21 @@ struct Compared {
 }
 
 impl ListReconciler {
-    async fn compare(&self, space: &Space, orphans: &mut HashSet<TrackId>) -> Result<Compared, StoreError> {
+    /// The tracks that differ as they did before, although no job is left that could change that.
+    fn stuck(&self, differ: HashMap<(Space, TrackId), (Fingerprint, Fingerprint)>, is_idle: bool) -> Vec<TrackId> {
+        let mut before = self.differed.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = differ.iter().filter(|(key, pair)| is_idle && before.get(key) == Some(pair));
+        let stuck: HashSet<TrackId> = same.map(|((_, track), _)| *track).collect();
+        *before = differ;
+        stuck.into_iter().collect()
+    }
+
+    async fn compare(
+        &self,
+        space: &Space,
+        orphans: &mut HashSet<TrackId>,
+        differ: &mut HashMap<(Space, TrackId), (Fingerprint, Fingerprint)>,
+    ) -> Result<Compared, StoreError> {
         let mut tracks = Pages::new(|after| self.tracks.fingerprints(after, PAGE));
         let mut vectors = Pages::new(|after| self.vectors.vector_fingerprints(space, after, PAGE));
         let mut compared = Compared { made: 0, vectors: 0 };
@@ -116,7 +148,11 @@ impl ListReconciler {
             }
             match (order, track, vector) {
                 (Ordering::Greater, _, Some(vector)) => drop(orphans.insert(vector.track_id)),
-                (_, Some(track), vector) if vector.as_ref() != Some(&track) => differing.push(track.track_id),
+                (_, Some(track), Some(vector)) if vector != track && order == Ordering::Equal => {
+                    differing.push(track.track_id);
+                    differ.insert((space.clone(), track.track_id), (track, vector));
+                }
+                (Ordering::Less, Some(track), _) => differing.push(track.track_id),
                 _ => {}
             }
             if differing.len() == PAGE {

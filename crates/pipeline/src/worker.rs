@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use metrics::counter;
-use soniquebay_domain::{JobQueue, Lease, Progress, Settlement, StoreError, Tracks, Vectorizer, Vectors};
+use soniquebay_domain::{JobQueue, Lease, Progress, SettledJob, Settlement, StoreError, Tracks, Vectorizer, Vectors};
 use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 
@@ -35,8 +35,13 @@ const IDLE: Duration = Duration::from_secs(1);
 /// Time that a batch under way has after the word to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Wait after an error of the store.
+/// Wait after an error of the store, at first and at most.
 const PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+
+/// Tries to settle what was done, with a longer wait each time: a database that starts again is away for seconds, and work
+/// that is not settled is done again only when its lease is over.
+const SETTLE_TRIES: u32 = 5;
 
 /// What a worker works with.
 pub struct Parts {
@@ -91,13 +96,22 @@ impl Worker {
         self.side_by_side(|worker| {
             let stop = stop.clone();
             async move {
+                let mut pause_after_error = PAUSE;
                 while !stop.is_cancelled() {
                     let pause = match worker.step(&stop).await {
-                        Ok(Step::Worked) => continue,
-                        Ok(Step::Idle) => IDLE,
+                        Ok(Step::Worked) => {
+                            pause_after_error = PAUSE;
+                            continue;
+                        }
+                        Ok(Step::Idle) => {
+                            pause_after_error = PAUSE;
+                            IDLE
+                        }
                         Err(error) => {
                             tracing::warn!(%error, "the queue cannot be worked on; trying again");
-                            PAUSE
+                            let pause = pause_after_error;
+                            pause_after_error = (pause * 2).min(LONGEST_PAUSE);
+                            pause
                         }
                     };
                     tokio::select! {
@@ -184,7 +198,7 @@ impl Worker {
             }
         };
         let done = settled.len();
-        let held = parts.settlement.settle(settled).await?;
+        let held = self.settle(settled, stop).await?;
         counter!("soniquebay_jobs_settled_total").increment(held as u64);
         counter!("soniquebay_jobs_settled_late_total").increment((done - held.min(done)) as u64);
         if let Some(progress) = self.meter.count(done, &*parts.queue).await {
@@ -220,6 +234,21 @@ impl Worker {
             () = tokio::time::sleep(GRACE) => {}
             () = self.hurry.cancelled() => {}
         }
+    }
+
+    async fn settle(&self, settled: Vec<SettledJob>, stop: &CancellationToken) -> Result<usize, StoreError> {
+        let mut pause = PAUSE;
+        for _ in 1..SETTLE_TRIES {
+            match self.parts.settlement.settle(settled.clone()).await {
+                Err(error) if !stop.is_cancelled() => {
+                    tracing::warn!(%error, "what is done cannot be stored; trying again");
+                }
+                answer => return answer,
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        self.parts.settlement.settle(settled).await
     }
 
     async fn extend(&self, leases: Vec<Lease>) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use soniquebay_api::Services;
 use soniquebay_domain::{EmbedError, Space};
-use soniquebay_pipeline::{ListReconciler, Listener, WantedSpaces, reconcile_until};
+use soniquebay_pipeline::{Differed, ListReconciler, Listener, WantedSpaces, reconcile_until};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -88,7 +88,9 @@ fn keep_queued(library: &Library, host: &mut Host) {
         missed: Arc::clone(&missed),
     };
     host.run(|stop| async move { listener.run(&stop).await });
-    let reconciler = ListReconciler { tracks: store.clone(), vectors: store, queue, wanted, forget_any_number: false };
+    let (forget_any_number, differed) = (false, Differed::default());
+    let reconciler =
+        ListReconciler { tracks: store.clone(), vectors: store, queue, wanted, forget_any_number, differed };
     host.run(|stop| async move { reconcile_until(&reconciler, &missed, RECONCILE_EVERY, &stop).await });
 }
 

@@ -223,6 +223,24 @@ fn one_process_with_celery_messages_as_its_queue() {
 }
 
 #[test]
+fn a_mirror_that_is_ahead_of_its_library_is_put_right() {
+    let town = Town::new();
+    let (library, recommender) = (town.start("library"), town.start("recommender"));
+    let _listener = town.start_with("listener", &["--reconcile-every", "1"], &[]);
+    let _worker = town.start("worker");
+    let id = library.post("/api/tracks/", &track("Right", "Jazz")).1["id"].as_i64().unwrap();
+    recommender.wait_until(|| ready(&recommender) == 1);
+    let right = recommender.get(&format!("/api/track-vectors/{id}")).1["embedding"].clone();
+    // As after the library was restored from a backup, or a client meddled.
+    let wrong = json!({
+        "track_id": id, "embedding": vec![1.0; 768], "space": space(&recommender), "version": 99,
+        "metadata": {"title": "Wrong"},
+    });
+    assert_eq!(recommender.post("/api/track-vectors/", &wrong.to_string()).0, 201);
+    recommender.wait_until(|| recommender.get(&format!("/api/track-vectors/{id}")).1["embedding"] == right);
+}
+
+#[test]
 fn redis_alone_is_enough_for_library_and_recommender() {
     let town = Town::new();
     let only_redis = [("LIBRARY_API_URL", ""), ("RECOMMENDER_API_URL", "")];

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::bail;
 use soniquebay_api::{Check, Unwell, backlog, queue_check};
-use soniquebay_domain::{Tracks, Vectors};
-use soniquebay_pipeline::{ListReconciler, Listener, WantedSpaces, reconcile_until};
+use soniquebay_domain::{StoreError, Tracks, Vectors};
+use soniquebay_pipeline::{Differed, ListReconciler, Listener, WantedSpaces, reconcile_until};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -44,7 +44,9 @@ pub(crate) async fn run(cli: &Cli, args: &ListenerArgs, stop: &CancellationToken
         missed: Arc::clone(&missed),
     };
     host.run(|stop| async move { listener.run(&stop).await });
-    let reconciler = ListReconciler { tracks, vectors, queue, wanted, forget_any_number: args.forget_any_number };
+    let forget_any_number = args.forget_any_number;
+    let reconciler =
+        ListReconciler { tracks, vectors, queue, wanted, forget_any_number, differed: Differed::default() };
     let every = Duration::from_secs(args.reconcile_every);
     host.run(|stop| async move { reconcile_until(&reconciler, &missed, every, &stop).await });
     host.wait().await
@@ -54,14 +56,19 @@ pub(crate) async fn run(cli: &Cli, args: &ListenerArgs, stop: &CancellationToken
 pub(crate) fn library_check(tracks: Arc<dyn Tracks>) -> Check {
     Check::new("library", move || {
         let tracks = Arc::clone(&tracks);
-        async move { tracks.fingerprints(0, 1).await.map(drop).map_err(Unwell::from) }
+        async move { tracks.fingerprints(0, 1).await.map(drop).map_err(|error| unwell(&error)) }
     })
+}
+
+/// With the address and what was said there: the owner of both asks.
+fn unwell(error: &StoreError) -> Unwell {
+    Unwell { code: "unavailable", detail: error.to_string() }
 }
 
 /// Whether the recommender answers.
 pub(crate) fn recommender_check(vectors: Arc<dyn Vectors>) -> Check {
     Check::new("recommender", move || {
         let vectors = Arc::clone(&vectors);
-        async move { vectors.spaces().await.map(drop).map_err(Unwell::from) }
+        async move { vectors.spaces().await.map(drop).map_err(|error| unwell(&error)) }
     })
 }

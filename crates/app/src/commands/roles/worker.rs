@@ -24,6 +24,9 @@ pub(crate) async fn run(cli: &Cli, args: &WorkerArgs, stop: &CancellationToken) 
     let workshop = Workshop::open(cli).await?;
     let remote = Remote::new(&cli.services)?;
     let worker = workshop.worker(&remote, limits, host.progress(Arc::clone(&workshop.work.bus)))?;
+    if remote.tracks.is_none() {
+        tracing::info!("LIBRARY_API_URL is not set: vectors are made of what the messages say");
+    }
     let mut checks = vec![recommender_check(Arc::clone(&remote.vectors))];
     checks.extend(remote.tracks.clone().map(library_check));
     start(host, args, &workshop.work, workshop.wanted.clone(), checks, workshop.counters()?, worker, stop).await
