@@ -184,7 +184,10 @@ impl ListReconciler {
             told: Some(Box::new(track.fields)),
         };
         let tracks = self.tracks.tracks(ids).await?;
-        self.queue.enqueue(tracks.into_iter().map(job).collect()).await
+        let asked = tracks.len();
+        let new = self.queue.enqueue(tracks.into_iter().map(job).collect()).await?;
+        counter!("soniquebay_jobs_joined_total").increment((asked - new.min(asked)) as u64);
+        Ok(new)
     }
 
     async fn forget(&self, orphans: HashSet<TrackId>, vectors: usize) -> Result<(), StoreError> {

@@ -166,9 +166,9 @@ impl Worker {
         };
         let Some((vectorizer, leases)) = claimed else { return Ok(Step::Idle) };
         let parts = &self.parts;
+        let (leases, later) = with_care(leases, self.limits.batch);
         let redelivered = leases.iter().filter(|lease| lease.lost > 0).count();
         counter!("soniquebay_jobs_redelivered_total").increment(redelivered as u64);
-        let (leases, later) = with_care(leases, self.limits.batch);
         if !later.is_empty() {
             parts.queue.release(later).await?;
         }
