@@ -92,7 +92,7 @@ impl Reconcile for ListReconciler {
             made += compared.made;
             vectors += compared.vectors;
         }
-        let stuck = self.stuck(differ, is_idle);
+        let stuck = self.stuck(differ, is_idle).await?;
         if !stuck.is_empty() {
             // As after a library was restored from a backup: the mirror has newer versions, and refuses what is right.
             tracing::warn!(
@@ -112,13 +112,27 @@ struct Compared {
 }
 
 impl ListReconciler {
-    /// The tracks that differ as they did before, although no job is left that could change that.
-    fn stuck(&self, differ: HashMap<(Space, TrackId), (Fingerprint, Fingerprint)>, is_idle: bool) -> Vec<TrackId> {
-        let mut before = self.differed.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = differ.iter().filter(|(key, pair)| is_idle && before.get(key) == Some(pair));
-        let stuck: HashSet<TrackId> = same.map(|((_, track), _)| *track).collect();
-        *before = differ;
-        stuck.into_iter().collect()
+    /// The tracks that differ as they did before, although no job is left that could change that, and none was given up.
+    async fn stuck(
+        &self,
+        differ: HashMap<(Space, TrackId), (Fingerprint, Fingerprint)>,
+        is_idle: bool,
+    ) -> Result<Vec<TrackId>, StoreError> {
+        let mut by_space: HashMap<Space, Vec<TrackId>> = HashMap::new();
+        {
+            let mut before = self.differed.0.lock().unwrap_or_else(PoisonError::into_inner);
+            for ((space, track), _) in differ.iter().filter(|(key, pair)| is_idle && before.get(key) == Some(pair)) {
+                by_space.entry(space.clone()).or_default().push(*track);
+            }
+            *before = differ;
+        }
+        let mut stuck = HashSet::new();
+        for (space, tracks) in by_space {
+            let failed = self.queue.failures(&space, tracks.clone()).await?;
+            let failed: HashSet<TrackId> = failed.into_iter().map(|(id, _)| id).collect();
+            stuck.extend(tracks.into_iter().filter(|track| !failed.contains(track)));
+        }
+        Ok(stuck.into_iter().collect())
     }
 
     async fn compare(

@@ -113,7 +113,8 @@ pub trait Vectors: Send + Sync {
     /// All spaces that hold vectors or are wanted.
     async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError>;
 
-    /// Forgets tracks that are gone, with their vectors in all spaces; how many there were.
+    /// Forgets copies of tracks that are gone from their library, with their vectors in all spaces; how many there were. In
+    /// a library's own store, none: there, vectors go with their tracks.
     async fn forget(&self, ids: Vec<TrackId>) -> Result<usize, StoreError>;
 }
 

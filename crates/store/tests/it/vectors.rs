@@ -189,6 +189,7 @@ async fn a_mirror_keeps_what_it_is_told_and_refuses_what_is_older(fixture: Fixtu
     assert_eq!((prints.len(), &prints[0].metadata_hash), (1, &track.metadata_hash));
     assert_eq!(mirror.fingerprints(0, 10).await.unwrap()[0].metadata_hash, track.metadata_hash);
     assert_eq!(mirror.job_counts().await.unwrap(), soniquebay_domain::JobCounts::default(), "it queues nothing");
+    assert_eq!(fixture.store.forget(vec![id]).await.unwrap(), 0, "a library's own tracks are nobody else's to forget");
     assert_eq!(mirror.forget(vec![id]).await.unwrap(), 1);
     assert!(mirror.vectors(&space(), vec![id]).await.unwrap().is_empty());
 }
