@@ -4,6 +4,7 @@
 
 mod arm;
 mod check;
+mod docs;
 mod mean;
 mod repository;
 mod tidy;
@@ -33,6 +34,8 @@ enum Command {
     },
     /// Check what no compiler checks: crate edges, length of files, what the documents name, words that may not be there.
     Tidy,
+    /// Write the documents that the program knows best: docs/configuration.md.
+    Docs,
     /// Run the engine's tests on emulated Arm processors, as `check` does.
     Arm {
         /// Folder of the model, all-MiniLM-L6-v2.
@@ -67,6 +70,7 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::Arm { model } => {
             arm::run(&repository, model)?.map_or(Ok(()), |missing| Err(anyhow::Error::msg(missing)))
         }
+        Command::Docs => docs::write(&repository),
         Command::Tidy => tidy::run(&repository),
         Command::Mean { check: true, model } => mean::check(&repository, model),
         Command::Mean { check: false, model } => mean::write(&repository, model),

@@ -1,4 +1,5 @@
 mod answer;
+mod config;
 mod embedding;
 mod jobs;
 mod limits;
@@ -9,7 +10,10 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use soniquebay_domain::Space;
 
+use crate::config::Profile;
+
 pub(crate) use answer::AnswerArgs;
+pub(crate) use config::ConfigCommand;
 pub(crate) use embedding::EmbeddingArgs;
 pub(crate) use jobs::JobsCommand;
 pub(crate) use limits::LimitArgs;
@@ -35,6 +39,14 @@ pub(crate) struct Cli {
     #[arg(long, global = true, value_name = "DIR", env = "SONIQUEBAY_DATA")]
     pub(crate) data: Option<PathBuf>,
 
+    /// The file of settings. [default: config.toml in the data folder, or /etc/soniquebay/config.toml]
+    #[arg(long, global = true, value_name = "FILE", env = "SONIQUEBAY_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The kind of machine, which chooses other defaults. [default: by cores and memory; see `soniquebay config show`]
+    #[arg(long, global = true, value_name = "NAME", env = "SONIQUEBAY_PROFILE")]
+    pub(crate) profile: Option<Profile>,
+
     /// Say more on standard error; twice for everything.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
@@ -48,6 +60,9 @@ pub(crate) struct Cli {
 
     #[command(flatten)]
     pub(crate) services: ServicesArgs,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -94,11 +109,15 @@ pub(crate) enum Command {
     /// Fetch and check the model.
     #[command(subcommand)]
     Model(ModelCommand),
+    /// Show what the settings are and where each comes from, or write a file of them.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Show what it does: fetch the model, load tracks, make their vectors, list neighbours of a few.
     Demo(DemoArgs),
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "HTTP")]
 pub(crate) struct ServeArgs {
     /// Address of the library API; the recommender API answers there too. [default: 127.0.0.1:8001]
     #[arg(long, value_name = "ADDRESS", env = "SONIQUEBAY_LISTEN")]
@@ -112,13 +131,11 @@ pub(crate) struct ServeArgs {
     /// delete everything.
     #[arg(long)]
     pub(crate) insecure: bool,
-
-    #[command(flatten)]
-    pub(crate) limits: LimitArgs,
 }
 
 /// A role that answers over HTTP.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "HTTP")]
 pub(crate) struct RoleArgs {
     /// Where it answers. [default: 127.0.0.1:8001 for library, 8002 for recommender, 8003 for listener, 8004 for worker]
     #[arg(long, value_name = "ADDRESS", env = "SONIQUEBAY_LISTEN")]
@@ -136,7 +153,7 @@ pub(crate) struct ListenerArgs {
     pub(crate) role: RoleArgs,
 
     /// How often the library's tracks are compared with the recommender's vectors, for what no event told.
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, env = "RECONCILE_INTERVAL",
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, env = "RECONCILE_INTERVAL", help_heading = "Work",
         value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) reconcile_every: u64,
 
@@ -150,9 +167,6 @@ pub(crate) struct ListenerArgs {
 pub(crate) struct WorkerArgs {
     #[command(flatten)]
     pub(crate) role: RoleArgs,
-
-    #[command(flatten)]
-    pub(crate) limits: LimitArgs,
 }
 
 /// An address, or none on purpose.

@@ -15,13 +15,18 @@ impl DataFolder {
     pub(crate) fn open(asked: Option<&Path>) -> anyhow::Result<Self> {
         let path = match asked {
             Some(path) => path.to_owned(),
-            None => match directories::ProjectDirs::from("", "", "soniquebay") {
-                Some(folders) => folders.data_dir().to_owned(),
-                None => bail!("no home folder is known: say where the data lies with --data DIR"),
-            },
+            None => Self::usual()?,
         };
         std::fs::create_dir_all(&path).with_context(|| format!("the data folder {} cannot be made", path.display()))?;
         Ok(Self { path })
+    }
+
+    /// The platform's usual place.
+    pub(crate) fn usual() -> anyhow::Result<PathBuf> {
+        match directories::ProjectDirs::from("", "", "soniquebay") {
+            Some(folders) => Ok(folders.data_dir().to_owned()),
+            None => bail!("no home folder is known: say where the data lies with --data DIR"),
+        }
     }
 
     /// A folder inside this one for the demo: the owner's library is not mixed with ours, and the model is fetched once.

@@ -13,16 +13,17 @@ use soniquebay_domain::{
 };
 use soniquebay_embed::model_files::ModelFiles;
 use soniquebay_http::{ApiKey, BaseUrl};
-use soniquebay_pipeline::{Parts, Worker, WorkerLimits};
+use soniquebay_pipeline::{Parts, Worker};
 use soniquebay_search::{MemoryIndex, Recommender, Serving};
 use soniquebay_store::postgres::PostgresStore;
 use soniquebay_store::remote::{Patience, RemoteLibrary, RemoteVectors};
 use soniquebay_store::sqlite::SqliteStore;
 
-use crate::cli::{Cli, EmbeddingArgs, ServicesArgs};
+use crate::cli::{Cli, LimitArgs, ServicesArgs};
 use crate::data_folder::{DataFolder, RoleLock};
 use crate::exit::End;
 use crate::models::{Models, tell_counters};
+use crate::pace::follow_load;
 use crate::shutdown;
 
 /// What a database is opened for.
@@ -45,6 +46,7 @@ pub(crate) struct Library {
     models: Models,
     /// What fills the wanted spaces, the preferred one first.
     wanted: Vec<Arc<dyn Vectorizer>>,
+    limits: LimitArgs,
     /// Where to search, if the settings say so.
     serving: Option<Space>,
 }
@@ -61,34 +63,31 @@ impl Library {
             Purpose::Library => cli.services.clone(),
             Purpose::Catalog | Purpose::Mirror => cli.services.of_services(),
         };
-        Self::open_with(purpose, folder, files, &cli.embedding, &services).await
+        Self::open_with(purpose, folder, files, cli, &services).await
     }
 
     /// A library in one folder and nowhere else, with the model of another.
-    pub(crate) async fn open_alone(
-        folder: DataFolder,
-        files: ModelFiles,
-        embedding: &EmbeddingArgs,
-    ) -> anyhow::Result<Self> {
-        Self::open_with(Purpose::Library, folder, files, embedding, &ServicesArgs::default()).await
+    pub(crate) async fn open_alone(folder: DataFolder, files: ModelFiles, cli: &Cli) -> anyhow::Result<Self> {
+        Self::open_with(Purpose::Library, folder, files, cli, &ServicesArgs::default()).await
     }
 
     async fn open_with(
         purpose: Purpose,
         folder: DataFolder,
         files: ModelFiles,
-        embedding: &EmbeddingArgs,
+        cli: &Cli,
         services: &ServicesArgs,
     ) -> anyhow::Result<Self> {
         let store = open_database(purpose, &folder, services).await?;
-        let models = Models::new(files, embedding, services.redis(), Some(Arc::clone(&store)));
+        let models = Models::new(files, &cli.embedding, services.redis(), Some(Arc::clone(&store)));
         let wanted = models.wanted()?;
         let work = match Work::by_messages(services, wanted[0].space()).await? {
             Some(work) => work,
             None => Work::by_table(services, Arc::clone(&store))?,
         };
-        let (services, serving) = (services.clone(), embedding.serving_space.clone());
-        let library = Self { folder, store, work, services, models, wanted, serving };
+        let (services, serving) = (services.clone(), cli.embedding.serving_space.clone());
+        let limits = cli.limits.clone();
+        let library = Self { folder, store, work, services, models, wanted, limits, serving };
         // Where the vectors are another's, so is the word on which are wanted.
         let is_ours = purpose != Purpose::Catalog && !library.is_filled_elsewhere();
         if is_ours && library.store.wanted_spaces().await?.is_empty() {
@@ -200,11 +199,7 @@ impl Library {
     }
 
     /// A worker over this library's jobs.
-    pub(crate) fn worker(
-        &self,
-        limits: WorkerLimits,
-        listener: impl Fn(soniquebay_domain::Progress) + Send + Sync + 'static,
-    ) -> Arc<Worker> {
+    pub(crate) fn worker(&self, listener: impl Fn(soniquebay_domain::Progress) + Send + Sync + 'static) -> Arc<Worker> {
         let store = self.store.clone();
         let settlement: Arc<dyn Settlement> = match &self.work.celery {
             Some(queue) => Arc::new(CelerySettlement::new(queue.clone(), store.clone())),
@@ -217,7 +212,7 @@ impl Library {
             vectors: store,
             vectorizers: self.wanted.clone(),
         };
-        Arc::new(Worker::new(parts, limits, listener).hurried_by(shutdown::hurry()))
+        worker(parts, &self.limits, listener)
     }
 }
 
@@ -254,6 +249,18 @@ async fn open_database(
         Purpose::Mirror => Arc::new(store.mirror()),
         Purpose::Library if !has_messages => Arc::new(store),
         Purpose::Library | Purpose::Catalog => Arc::new(store.without_queue()),
+    })
+}
+
+fn worker(
+    parts: Parts,
+    limits: &LimitArgs,
+    listener: impl Fn(soniquebay_domain::Progress) + Send + Sync + 'static,
+) -> Arc<Worker> {
+    let worker = Worker::new(parts, limits.of_worker(), listener).hurried_by(shutdown::hurry());
+    Arc::new(match limits.by_load() {
+        Some((least, most)) => worker.paced_by(follow_load(least, most)),
+        None => worker,
     })
 }
 
@@ -368,7 +375,7 @@ impl Workshop {
     pub(crate) fn worker(
         &self,
         remote: &Remote,
-        limits: WorkerLimits,
+        limits: &LimitArgs,
         listener: impl Fn(soniquebay_domain::Progress) + Send + Sync + 'static,
     ) -> anyhow::Result<Arc<Worker>> {
         let queue = self.work.celery.clone().ok_or_else(|| missing("REDIS_URL or CELERY_BROKER_URL", "the queue"))?;
@@ -379,6 +386,6 @@ impl Workshop {
             vectors: Arc::clone(&remote.vectors),
             vectorizers: self.wanted.clone(),
         };
-        Ok(Arc::new(Worker::new(parts, limits, listener).hurried_by(shutdown::hurry())))
+        Ok(worker(parts, limits, listener))
     }
 }

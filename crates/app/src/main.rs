@@ -2,12 +2,14 @@
 
 mod cli;
 mod commands;
+mod config;
 mod data_folder;
 mod exit;
 mod host;
 mod library;
 mod models;
 mod output;
+mod pace;
 mod progress_log;
 mod shutdown;
 mod telemetry;
@@ -15,10 +17,11 @@ mod vectorize;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let (cli, settings) = match config::load() {
+        Ok(loaded) => loaded,
+        Err(error) => return exit::report(Err(error), None),
+    };
     telemetry::start(&cli);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -28,7 +31,7 @@ fn main() -> ExitCode {
         }
     };
     let data = cli.data.clone();
-    let result = runtime.block_on(commands::run(cli));
+    let result = runtime.block_on(commands::run(cli, settings));
     // Reads of slow disks may still hang: they must not hold the exit back.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     exit::report(result, data.as_deref())

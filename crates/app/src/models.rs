@@ -8,7 +8,9 @@ use metrics::{counter, gauge};
 use soniquebay_domain::{Database, Embedder, Space, Vectorizer};
 use soniquebay_embed::local::{ALL_MINILM_L6_V2, Precision};
 use soniquebay_embed::model_files::ModelFiles;
-use soniquebay_embed::remote::{ApiKey, BreakerState, Protocol, RemoteConfig, RemoteEmbedder, RemoteModel, ServerUrl};
+use soniquebay_embed::remote::{
+    ApiKey, BreakerState, Protocol, RemoteConfig, RemoteEmbedder, RemoteLimits, RemoteModel, ServerUrl,
+};
 use soniquebay_embed::{CachingEmbedder, InstalledModel, MemoryCache, NUMBERS, SpaceSettings, TextAndNumbers};
 use soniquebay_store::redis::RedisCache;
 
@@ -126,7 +128,9 @@ impl Models {
         let known = RemoteModel::known(model).unwrap_or_else(|| RemoteModel::new(model, dims));
         let key = args.embedding_api_key.as_deref().filter(|key| !key.is_empty());
         let api_key = key.map(ApiKey::new).transpose().context("EMBEDDING_API_KEY")?;
-        let config = RemoteConfig { api_key, pull: args.ollama_pull, ..RemoteConfig::new(protocol, server, known) };
+        let usual = RemoteConfig::new(protocol, server, known);
+        let limits = RemoteLimits { texts: usize::from(args.embedding_batch), ..usual.limits };
+        let config = RemoteConfig { api_key, pull: args.ollama_pull, limits, ..usual };
         let server = Arc::new(RemoteEmbedder::new(config).context("EMBEDDING_MODEL")?);
         self.servers.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&server));
         Ok(server)

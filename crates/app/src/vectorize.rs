@@ -2,7 +2,6 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use soniquebay_domain::{EmbedError, Space, SpaceCoverage};
-use soniquebay_pipeline::WorkerLimits;
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::End;
@@ -61,7 +60,7 @@ async fn work(library: &Library, bar: &ProgressBar, stop: &CancellationToken) ->
         return Ok(());
     }
     check_model(library, waiting).await?;
-    let worker = library.worker(WorkerLimits::default(), |_| {});
+    let worker = library.worker(|_| {});
     let work = worker.drain(stop);
     tokio::pin!(work);
     loop {

@@ -65,6 +65,8 @@ pub struct Worker {
     /// Held alone while a job is worked on that others may have died of, so that none of the jobs beside it are lost too.
     alone: RwLock<()>,
     limits: WorkerLimits,
+    /// How many of the batches side by side may begin now, where that follows something.
+    pace: Option<Arc<AtomicUsize>>,
     meter: Meter,
     /// Cancelled when even the time that a batch has after the word to stop is too long.
     hurry: CancellationToken,
@@ -79,6 +81,7 @@ impl Worker {
             turn: AtomicUsize::new(0),
             alone: RwLock::new(()),
             limits,
+            pace: None,
             meter: Meter::new(),
             listener: Box::new(listener),
             hurry: CancellationToken::new(),
@@ -91,13 +94,26 @@ impl Worker {
         Self { hurry, ..self }
     }
 
+    /// The same, with so many batches side by side as `pace` says at the time, one at least, and never more than the limit.
+    #[must_use]
+    pub fn paced_by(self, pace: Arc<AtomicUsize>) -> Self {
+        Self { pace: Some(pace), ..self }
+    }
+
     /// Works until told to stop, then finishes what it holds.
     pub async fn run(self: &Arc<Self>, stop: &CancellationToken) {
-        self.side_by_side(|worker| {
+        self.side_by_side(|worker, lane| {
             let stop = stop.clone();
             async move {
                 let mut pause_after_error = PAUSE;
                 while !stop.is_cancelled() {
+                    if !worker.may_begin(lane) {
+                        tokio::select! {
+                            () = stop.cancelled() => {}
+                            () = tokio::time::sleep(IDLE) => {}
+                        }
+                        continue;
+                    }
                     let pause = match worker.step(&stop).await {
                         Ok(Step::Worked) => {
                             pause_after_error = PAUSE;
@@ -129,14 +145,27 @@ impl Worker {
     /// # Errors
     /// Where the store cannot be used.
     pub async fn drain(self: &Arc<Self>, stop: &CancellationToken) -> Result<(), StoreError> {
+        let drained = CancellationToken::new();
         let results = self
-            .side_by_side(|worker| {
-                let stop = stop.clone();
+            .side_by_side(|worker, lane| {
+                let (stop, drained) = (stop.clone(), drained.clone());
                 async move {
                     while !stop.is_cancelled() {
-                        match worker.step(&stop).await? {
-                            Step::Worked => {}
-                            Step::Idle => break,
+                        // A lane that has to wait does so until one that has not found nothing left.
+                        if !worker.may_begin(lane) && !drained.is_cancelled() {
+                            tokio::select! {
+                                () = stop.cancelled() => {}
+                                () = drained.cancelled() => {}
+                                () = tokio::time::sleep(IDLE) => {}
+                            }
+                            continue;
+                        }
+                        match worker.step(&stop).await {
+                            Ok(Step::Worked) => {}
+                            ended => {
+                                drained.cancel();
+                                return ended.map(drop);
+                            }
                         }
                     }
                     Ok(())
@@ -146,16 +175,20 @@ impl Worker {
         results.into_iter().collect()
     }
 
-    async fn side_by_side<F, T>(self: &Arc<Self>, one: impl Fn(Arc<Self>) -> F) -> Vec<T>
+    async fn side_by_side<F, T>(self: &Arc<Self>, one: impl Fn(Arc<Self>, usize) -> F) -> Vec<T>
     where
         F: Future<Output = T> + Send + 'static,
         T: Send + 'static,
     {
         let mut tasks = tokio::task::JoinSet::new();
-        for _ in 0..self.limits.concurrency.max(1) {
-            tasks.spawn(one(Arc::clone(self)));
+        for lane in 0..self.limits.concurrency.max(1) {
+            tasks.spawn(one(Arc::clone(self), lane));
         }
         tasks.join_all().await
+    }
+
+    fn may_begin(&self, lane: usize) -> bool {
+        lane == 0 || self.pace.as_ref().is_none_or(|pace| lane < pace.load(Ordering::Relaxed))
     }
 
     async fn step(&self, stop: &CancellationToken) -> Result<Step, StoreError> {

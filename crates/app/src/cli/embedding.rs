@@ -63,6 +63,11 @@ pub(crate) struct EmbeddingArgs {
     #[arg(long, global = true, value_name = "KEY", env = "EMBEDDING_API_KEY", hide_env_values = true)]
     pub(crate) embedding_api_key: Option<String>,
 
+    /// Texts that a server is asked for at once.
+    #[arg(long, global = true, value_name = "N", default_value_t = 16, env = "EMBEDDING_BATCH", hide_env_values = true,
+        value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) embedding_batch: u16,
+
     /// Megabytes of the library's file for texts that were embedded before; 0 for none.
     #[arg(
         long,

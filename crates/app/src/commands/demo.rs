@@ -31,14 +31,16 @@ pub(crate) async fn run(cli: &Cli, args: &DemoArgs, stop: &CancellationToken) ->
     };
     let files = folder.model();
     // The demo is this process alone, whatever services the environment names.
-    let library = Library::open_alone(folder, files, &cli.embedding).await?;
+    let library = Library::open_alone(folder, files, cli).await?;
     let began = std::time::Instant::now();
     match args.source.as_deref() {
         None => {
             let reader = Box::new(Cursor::new(CATALOGUE));
             import::say(&import::import(&library, reader, Some(Format::Jsonl), stop).await?);
         }
-        Some(path) if path.is_dir() => scan::say(&scan::scan(&library, &[path.to_owned()], false, stop).await?),
+        Some(path) if path.is_dir() => {
+            scan::say(&scan::scan(&library, &[path.to_owned()], cli.limits.of_scan(), stop).await?);
+        }
         Some(path) => import_file(&library, path, stop).await?,
     }
     scan::finish(&library, true, stop).await?;

@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod config;
 mod demo;
 mod eval;
 mod import;
@@ -15,12 +16,17 @@ mod spaces;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Cli, Command};
+use crate::config::Settings;
 use crate::exit::End;
 use crate::shutdown;
 
 /// Runs what was asked for.
-pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
+pub(crate) async fn run(cli: Cli, settings: Settings) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
+    if cli.is_long_running() {
+        let file = settings.file.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string());
+        tracing::info!("profile {} ({}), file of settings: {file}", settings.profile.name(), settings.machine);
+    }
     match &cli.command {
         Command::Serve(args) => serve::run(&cli, args, &stop).await,
         Command::Library(args) => roles::library::run(&cli, args, &stop).await,
@@ -35,6 +41,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Jobs(command) => or_stop(jobs::run(&cli, command), &stop).await,
         Command::Spaces(command) => or_stop(spaces::run(&cli, command), &stop).await,
         Command::Model(command) => model::run(&cli, command, &stop).await,
+        Command::Config(command) => config::run(&cli, command, &settings),
         Command::Demo(args) => demo::run(&cli, args, &stop).await,
     }
 }

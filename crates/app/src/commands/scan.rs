@@ -15,7 +15,8 @@ const SHOWN: usize = 20;
 
 pub(crate) async fn run(cli: &Cli, args: &ScanArgs, stop: &CancellationToken) -> anyhow::Result<()> {
     let library = Library::open(cli).await?;
-    let report = scan(&library, &args.folders, args.allow_empty, stop).await?;
+    let options = ScanOptions { allow_empty: args.allow_empty, ..cli.limits.of_scan() };
+    let report = scan(&library, &args.folders, options, stop).await?;
     if args.json {
         output::json(&report)?;
     } else {
@@ -32,10 +33,10 @@ pub(crate) async fn run(cli: &Cli, args: &ScanArgs, stop: &CancellationToken) ->
 pub(crate) async fn scan(
     library: &Library,
     folders: &[PathBuf],
-    allow_empty: bool,
+    options: ScanOptions,
     stop: &CancellationToken,
 ) -> anyhow::Result<ScanReport> {
-    let options = ScanOptions { allow_empty, stop: flag(stop), ..ScanOptions::default() };
+    let options = ScanOptions { stop: flag(stop), ..options };
     let shown = bar(0, "files");
     let mut told = Told::new(library, "scan");
     let report = soniquebay_ingest::scan(library.catalog(), folders, options, |step| {

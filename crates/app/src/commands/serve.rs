@@ -64,7 +64,7 @@ pub(crate) async fn serve(
         host.answer(second.await?, soniquebay_api::recommender_router(services))?;
     }
     let progress = host.progress(Arc::clone(&library.work.bus));
-    let worker = library.worker(args.limits.worker_limits(), progress);
+    let worker = library.worker(progress);
     host.run(|stop| async move { worker.run(&stop).await });
     keep_queued(library, &mut host);
     host.wait().await

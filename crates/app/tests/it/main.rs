@@ -11,6 +11,7 @@
 
 mod bad_input;
 mod cli;
+mod configuration;
 mod demo_catalogue;
 mod embedding;
 mod faults;

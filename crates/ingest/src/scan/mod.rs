@@ -33,6 +33,8 @@ pub struct ScanOptions {
     pub priority: Priority,
     /// Files whose tags are read at the same time.
     pub readers: usize,
+    /// Files written in one transaction.
+    pub batch: usize,
     /// Believe a folder that holds no audio file at all: without this, its tracks stay, for the drive may be unmounted.
     pub allow_empty: bool,
     /// Ends the scan early.
@@ -41,7 +43,7 @@ pub struct ScanOptions {
 
 impl Default for ScanOptions {
     fn default() -> Self {
-        Self { priority: Priority::Bulk, readers: 3, allow_empty: false, stop: StopFlag::default() }
+        Self { priority: Priority::Bulk, readers: 3, batch: 200, allow_empty: false, stop: StopFlag::default() }
     }
 }
 
@@ -130,7 +132,7 @@ pub async fn scan(
     let Comparison { to_read, vanished: gone, .. } = plan.comparison;
     let total = to_read.len() as u64;
     let mut reads = read::spawn(to_read, options.readers, &options.stop);
-    let mut writer = Writer::new(catalog.as_ref(), options.priority, vanished, may_adopt);
+    let mut writer = Writer::new(catalog.as_ref(), &options, vanished, may_adopt);
     let mut done = 0;
     while let Some(read) = reads.recv().await {
         writer.add(read, &mut report).await?;

@@ -7,15 +7,13 @@ use soniquebay_domain::{
 
 use super::moves::Vanished;
 use super::read::Read;
-use super::{Failure, ScanReport};
-
-/// Writes in one transaction.
-const BATCH: usize = 200;
+use super::{Failure, ScanOptions, ScanReport};
 
 /// Turns what was read into writes, and sends them in batches.
 pub(super) struct Writer<'a> {
     catalog: &'a dyn Catalog,
     priority: Priority,
+    batch: usize,
     vanished: Vanished,
     may_adopt: bool,
     adopted: HashSet<TrackId>,
@@ -25,9 +23,10 @@ pub(super) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(catalog: &'a dyn Catalog, priority: Priority, vanished: Vanished, may_adopt: bool) -> Self {
-        let (writes, about) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
-        Self { catalog, priority, vanished, may_adopt, adopted: HashSet::new(), writes, about }
+    pub(super) fn new(catalog: &'a dyn Catalog, options: &ScanOptions, vanished: Vanished, may_adopt: bool) -> Self {
+        let (priority, batch) = (options.priority, options.batch.max(1));
+        let (adopted, writes, about) = (HashSet::new(), Vec::with_capacity(batch), Vec::with_capacity(batch));
+        Self { catalog, priority, batch, vanished, may_adopt, adopted, writes, about }
     }
 
     pub(super) async fn add(&mut self, read: Read, report: &mut ScanReport) -> Result<(), StoreError> {
@@ -60,7 +59,7 @@ impl<'a> Writer<'a> {
         }
         self.writes.push(TrackWrite { target, mode: WriteMode::Merge, patch, priority: self.priority });
         self.about.push((path, is_move));
-        if self.writes.len() >= BATCH { self.flush(report).await } else { Ok(()) }
+        if self.writes.len() >= self.batch { self.flush(report).await } else { Ok(()) }
     }
 
     /// Writes what is left; the tracks whose files moved.

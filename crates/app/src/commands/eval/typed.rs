@@ -36,7 +36,7 @@ pub(super) async fn run(
     // The owner's library is not touched: only the model of the data folder is used.
     let scratch = tempfile::tempdir()?;
     let (folder, files) = (DataFolder::open(Some(scratch.path()))?, DataFolder::open(cli.data.as_deref())?.model());
-    let library = Library::open_alone(folder, files, &cli.embedding).await?;
+    let library = Library::open_alone(folder, files, cli).await?;
     library.health().await.map_err(model_error)?;
     fill(&library, tracks, stop).await?;
 

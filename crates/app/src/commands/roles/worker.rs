@@ -15,15 +15,14 @@ use crate::library::{Counters, Library, Purpose, Remote, Work, Workshop};
 
 pub(crate) async fn run(cli: &Cli, args: &WorkerArgs, stop: &CancellationToken) -> anyhow::Result<()> {
     let mut host = Host::new(stop);
-    let limits = args.limits.worker_limits();
     if cli.services.shares_database() && cli.services.recommender().is_none() {
         let library = Library::open_for(Purpose::Library, cli).await?;
-        let worker = library.worker(limits, host.progress(Arc::clone(&library.work.bus)));
+        let worker = library.worker(host.progress(Arc::clone(&library.work.bus)));
         return start(host, args, &library.work, library.wanted(), Vec::new(), library.counters()?, worker, stop).await;
     }
     let workshop = Workshop::open(cli).await?;
     let remote = Remote::new(&cli.services)?;
-    let worker = workshop.worker(&remote, limits, host.progress(Arc::clone(&workshop.work.bus)))?;
+    let worker = workshop.worker(&remote, &cli.limits, host.progress(Arc::clone(&workshop.work.bus)))?;
     if remote.tracks.is_none() {
         tracing::info!("LIBRARY_API_URL is not set: vectors are made of what the messages say");
     }
