@@ -54,6 +54,17 @@ need_cc() {
     cc_works || fail "build-essential is installed, yet cc compiles nothing" "Run cc on a small file to see why."
 }
 
+# libopus is compiled from source too, by its own build.
+need_cmake() {
+    command -v cmake >/dev/null && return
+    if ! command -v apt-get >/dev/null; then
+        fail "cmake is missing: libopus, which decodes Opus files, is compiled with it" "Install cmake, then try again."
+    fi
+    is_root || command -v sudo >/dev/null || fail "cmake is missing" "As root: apt-get install cmake"
+    say "Installing cmake: libopus, which decodes Opus files, is compiled with it."
+    apt_install cmake
+}
+
 need_cargo() {
     local channel found
     command -v cargo >/dev/null || PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
