@@ -11,6 +11,8 @@ use soniquebay_wire::{ProblemView, StateView};
 /// The kinds of errors. Their names on the wire are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
+    Unauthorized,
+    ForbiddenScope,
     ForbiddenHost,
     ForbiddenOrigin,
     InvalidJson,
@@ -25,6 +27,7 @@ pub(crate) enum Code {
     Outdated,
     ModelMissing,
     Overloaded,
+    RateLimited,
     Unavailable,
     TooLarge,
     UnsupportedMediaType,
@@ -37,6 +40,8 @@ impl Code {
     /// Status, stable name, title.
     fn entry(self) -> (StatusCode, &'static str, &'static str) {
         match self {
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "A key is needed"),
+            Self::ForbiddenScope => (StatusCode::FORBIDDEN, "forbidden_scope", "The key does not allow this"),
             Self::ForbiddenHost => (StatusCode::FORBIDDEN, "forbidden_host", "Not under this name"),
             Self::ForbiddenOrigin => (StatusCode::FORBIDDEN, "forbidden_origin", "Not from this page"),
             Self::InvalidJson => (StatusCode::BAD_REQUEST, "invalid_json", "The body is not JSON"),
@@ -53,6 +58,7 @@ impl Code {
             Self::Outdated => (StatusCode::PRECONDITION_FAILED, "outdated", "The track has changed meanwhile"),
             Self::ModelMissing => (StatusCode::SERVICE_UNAVAILABLE, "model_missing", "The model is not installed"),
             Self::Overloaded => (StatusCode::TOO_MANY_REQUESTS, "overloaded", "Too much at once"),
+            Self::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too much from one caller"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available now"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too large"),
             Self::UnsupportedMediaType => {
@@ -84,11 +90,18 @@ pub(crate) struct ApiError {
     errors: Vec<FieldError>,
     more: Map<String, Value>,
     closing: bool,
+    /// Seconds after which to try again.
+    retry_after: Option<u64>,
 }
 
 impl ApiError {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), more: Map::new(), closing: false }
+        let retry_after = match code {
+            Code::Overloaded => Some(1),
+            Code::Unavailable => Some(5),
+            _ => None,
+        };
+        Self { code, detail: detail.into(), errors: Vec::new(), more: Map::new(), closing: false, retry_after }
     }
 
     /// One that names what is wrong, field by field.
@@ -111,6 +124,11 @@ impl ApiError {
         Self { closing: true, ..self }
     }
 
+    /// The same, to be tried again after so many seconds.
+    pub(crate) fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
     /// What the client is told.
     pub(crate) fn told(self) -> (Code, String) {
         (self.code, self.detail)
@@ -131,7 +149,7 @@ impl ApiError {
         Self::new(Code::Internal, "The server's log says what.")
     }
 
-    fn unavailable(error: &dyn std::fmt::Display, detail: &str) -> Self {
+    pub(crate) fn unavailable(error: &dyn std::fmt::Display, detail: &str) -> Self {
         tracing::warn!(%error, "A request could not be served");
         Self::new(Code::Unavailable, detail)
     }
@@ -151,11 +169,12 @@ impl IntoResponse for ApiError {
         if self.closing {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        match self.code {
-            Code::Overloaded => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1")),
-            Code::Unavailable => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5")),
-            _ => None,
-        };
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.code == Code::Unauthorized {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"soniquebay\""));
+        }
         response
     }
 }

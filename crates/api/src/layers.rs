@@ -11,11 +11,15 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 
+use crate::access::{Access, Caller};
 use crate::error::{ApiError, Code};
 use crate::extract::{is_lines, media_type};
 
 /// How long one request may take.
 pub(crate) const REQUEST_TIME: Duration = Duration::from_secs(30);
+
+/// How long a client may pause between two parts of a body.
+pub(crate) const BODY_PAUSE: Duration = Duration::from_secs(10);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -48,7 +52,8 @@ pub(crate) async fn observe(State(counts): State<Arc<AnswerCounts>>, request: Re
     let mut response = next.run(request).instrument(span.clone()).await;
     counts.count(&response);
     let duration_ms = start.elapsed().as_secs_f64() * 1000.0;
-    span.in_scope(|| tracing::debug!(status = response.status().as_u16(), duration_ms, "Answered"));
+    let caller = response.extensions().get::<Caller>().map(Caller::name);
+    span.in_scope(|| tracing::debug!(status = response.status().as_u16(), duration_ms, caller, "Answered"));
     response.headers_mut().insert(REQUEST_ID, id);
     response
 }
@@ -100,6 +105,33 @@ pub(crate) async fn harden(request: Request, next: Next) -> Response {
 pub(crate) fn answer_panic(panic: Box<dyn Any + Send>) -> Response {
     let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     ApiError::internal(&format!("a handler panicked: {}", said.unwrap_or("without a word"))).into_response()
+}
+
+/// Answers below the path where a reverse proxy shows this, whether the proxy passes that part on or not, and keeps
+/// addresses in answers below it.
+pub(crate) async fn below_base_path(State(access): State<Arc<Access>>, mut request: Request, next: Next) -> Response {
+    let base = access.base_path();
+    if base.is_empty() {
+        return next.run(request).await;
+    }
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    let below = match target.strip_prefix(base) {
+        Some("") => Some("/".to_owned()),
+        Some(rest) if rest.starts_with('/') => Some(rest.to_owned()),
+        Some(rest) if rest.starts_with('?') => Some(format!("/{rest}")),
+        _ => None,
+    };
+    if let Some(uri) = below.and_then(|below| below.parse::<Uri>().ok()) {
+        *request.uri_mut() = uri;
+    }
+    let mut response = next.run(request).await;
+    if let Some(location) = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok())
+        && location.starts_with('/')
+        && let Ok(location) = HeaderValue::from_str(&format!("{base}{location}"))
+    {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
 }
 
 /// "/api/tracks/" is "/api/tracks". The pages below /docs/ find their parts relative to it, so that one stays.

@@ -3,6 +3,7 @@
 //! Speaks to the ports of `domain` and to `search`; names no database, broker or model.
 
 mod access;
+mod connections;
 mod error;
 mod extract;
 mod layers;
@@ -15,6 +16,7 @@ mod server;
 mod services;
 mod unread;
 
+pub use access::{Access, AccessSettings, Rate};
 pub use router::{admin_router, combined_router, library_router, recommender_router};
 pub use routes::events::{backlog, coverage};
 pub use routes::health::{catalog_check, index_check, model_check, queue_check};

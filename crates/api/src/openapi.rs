@@ -6,18 +6,23 @@ use std::collections::BTreeMap;
 
 use axum::body::Bytes;
 use axum::extract::Request;
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Router, middleware, response::Response};
 use serde::Deserialize;
+use soniquebay_domain::Scope;
 use soniquebay_wire::{FilterInput, ProblemView};
 use utoipa::openapi::path::{Operation, ParameterIn};
-use utoipa::openapi::{ContentBuilder, OpenApi as Description, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
+use utoipa::openapi::{ContentBuilder, OpenApi as Description, Ref, RefOr, ResponseBuilder, Server};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use crate::access::required;
 use crate::error::{ApiError, Code};
 
 pub(crate) use shapes::{field_names, listed};
@@ -41,6 +46,9 @@ pub(crate) use shapes::{field_names, listed};
 )]
 struct Base;
 
+const KEYS: &str = "Made by `soniquebay keys create NAME --scope read|write|admin`. Each scope allows what those before it \
+    do. On a machine where no key was ever made, its own programs need none.";
+
 /// The description that routes are added to.
 pub(crate) fn base(version: &str) -> Description {
     let mut description = Base::openapi();
@@ -48,19 +56,50 @@ pub(crate) fn base(version: &str) -> Description {
     description
 }
 
-/// Adds the errors that follow from what an operation takes, so that handlers name only their own.
-pub(crate) fn add_problems(description: &mut Description) {
-    for item in description.paths.paths.values_mut() {
-        let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
-        for operation in operations.into_iter().flatten() {
-            add_to(operation);
+/// Name of the two ways to show a key.
+const BY_BEARER: &str = "bearer";
+const BY_HEADER: &str = "header";
+
+/// Adds what follows from the routes, so that handlers name only their own: errors, what a key must allow, where this is.
+pub(crate) fn complete(description: &mut Description, base_path: &str) {
+    let components = description.components.get_or_insert_default();
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(KEYS)).build();
+    components.add_security_scheme(BY_BEARER, SecurityScheme::Http(bearer));
+    let header = ApiKeyValue::with_description("X-API-Key", KEYS);
+    components.add_security_scheme(BY_HEADER, SecurityScheme::ApiKey(ApiKey::Header(header)));
+    if !base_path.is_empty() {
+        description.servers = Some(vec![Server::new(base_path)]);
+    }
+    for (path, item) in &mut description.paths.paths {
+        let operations = [
+            (Method::GET, &mut item.get),
+            (Method::POST, &mut item.post),
+            (Method::PUT, &mut item.put),
+            (Method::PATCH, &mut item.patch),
+            (Method::DELETE, &mut item.delete),
+        ];
+        for (method, operation) in operations {
+            if let Some(operation) = operation {
+                add_to(operation, required(&method, Some(path)));
+            }
         }
     }
 }
 
-fn add_to(operation: &mut Operation) {
-    let mut codes =
-        vec![Code::ForbiddenHost, Code::ForbiddenOrigin, Code::Overloaded, Code::Internal, Code::Unavailable];
+fn add_to(operation: &mut Operation, scope: Option<Scope>) {
+    let mut codes = vec![
+        Code::ForbiddenHost,
+        Code::ForbiddenOrigin,
+        Code::Overloaded,
+        Code::RateLimited,
+        Code::Internal,
+        Code::Unavailable,
+    ];
+    let ways = scope.map_or_else(Vec::new, |scope| {
+        codes.extend([Code::Unauthorized, Code::ForbiddenScope]);
+        [BY_BEARER, BY_HEADER].map(|way| SecurityRequirement::new(way, [scope.name()])).to_vec()
+    });
+    operation.security = Some(ways);
     if operation.request_body.is_some() {
         codes.extend([Code::InvalidJson, Code::TooLarge, Code::UnsupportedMediaType]);
     }
@@ -92,8 +131,8 @@ pub(crate) fn routes(description: &Description) -> Result<Router, serde_json::Er
         let json = json.clone();
         async move { ([(header::CONTENT_TYPE, "application/json")], json).into_response() as Response }
     };
-    // Without this the page sends the description to a validator on the internet.
-    let config = Config::from("/openapi.json").validator_url("none").try_it_out_enabled(true);
+    // Relative to the page, which may be shown below any path. Without `none` the page sends the description to a validator on the internet.
+    let config = Config::from("../openapi.json").validator_url("none").try_it_out_enabled(true);
     Ok(Router::new().route("/openapi.json", get(answer)).merge(
         Router::new().merge(SwaggerUi::new("/docs").config(config)).layer(middleware::from_fn(say_nothing_is_there)),
     ))

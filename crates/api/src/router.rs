@@ -4,11 +4,12 @@ use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::{Extension, Router, middleware};
 use tower::ServiceBuilder;
-use tower::util::MapRequestLayer;
+use tower::util::{MapRequestLayer, option_layer};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::access::{self, Access};
+use crate::access;
 use crate::error::{ApiError, Code};
 use crate::extract::BODY_BYTES;
 use crate::layers::{self, AnswerCounts};
@@ -55,9 +56,9 @@ fn service() -> OpenApiRouter<Operations> {
 
 fn finish(own: OpenApiRouter, operations: Operations) -> Router {
     let base = OpenApiRouter::with_openapi(openapi::base(operations.version));
-    let access = Access { any_host: operations.any_host };
+    let access = Arc::clone(&operations.access);
     let (router, mut description) = base.merge(own).merge(service().with_state(operations)).split_for_parts();
-    openapi::add_problems(&mut description);
+    openapi::complete(&mut description, access.base_path());
     let docs = openapi::routes(&description).unwrap_or_else(|error| {
         tracing::error!(%error, "The API cannot be described");
         Router::new()
@@ -71,14 +72,18 @@ fn finish(own: OpenApiRouter, operations: Operations) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(Extension(Arc::clone(&counts)))
         .layer(Extension(Places::default()))
+        .layer(RequestBodyTimeoutLayer::new(layers::BODY_PAUSE))
         .layer(middleware::from_fn(layers::limit_time))
-        .layer(middleware::from_fn_with_state(access, access::guard))
+        .layer(middleware::from_fn_with_state(Arc::clone(&access), access::guard))
+        // Around it, as a browser asks what it may do without showing a key.
+        .layer(option_layer(access.cors()))
         .layer(CatchPanicLayer::custom(layers::answer_panic))
         .layer(middleware::from_fn(layers::harden))
         .layer(middleware::from_fn(unread::say_that_it_closes))
         .layer(middleware::from_fn_with_state(counts, layers::observe));
     // Around the router, as a layer within it would come after the route is chosen.
     let trimmed = ServiceBuilder::new()
+        .layer(middleware::from_fn_with_state(access, layers::below_base_path))
         .layer(MapRequestLayer::new(|request: Request<Body>| layers::without_trailing_slash(request)))
         .service(inner);
     Router::new().fallback_service(trimmed)

@@ -16,16 +16,20 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tower::Service;
 
+use crate::connections::{Answering, Connections, State};
 use crate::patience::Patience;
+
+/// Bytes of a request's head.
+const HEAD_BYTES: usize = 64 * 1024;
 
 /// How much one listener takes on.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at one time; more wait to be accepted.
+    /// Connections at one time. Where there are more, those give way that have asked nothing for longest. Another machine's
+    /// may be half of them.
     pub connections: usize,
     /// How long a client may take for the head of a request.
     pub header_time: Duration,
@@ -38,7 +42,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 1000,
+            // Two listeners and all else stay below the 1,024 files that a process may open by default.
+            connections: 400,
             header_time: Duration::from_secs(10),
             write_time: Duration::from_secs(30),
             drain_time: Duration::from_secs(10),
@@ -50,28 +55,32 @@ impl Default for Limits {
 ///
 /// Handlers find the client's address as [`ConnectInfo<SocketAddr>`].
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdown: impl Future<Output = ()>) {
-    let places = Arc::new(Semaphore::new(limits.connections));
+    let places = Connections::new(limits.connections);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(limits.header_time);
+    http.timer(TokioTimer::new()).header_read_timeout(limits.header_time).max_buf_size(HEAD_BYTES);
     tokio::pin!(shutdown);
     loop {
         let accepted = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            (accept(&listener).await, place)
+            let (stream, peer) = accept(&listener).await;
+            (stream, peer, places.place(peer.ip().to_canonical()).await)
         };
-        let ((stream, peer), place) = tokio::select! {
+        let (stream, peer, place) = tokio::select! {
             accepted = accepted => accepted,
             () = &mut shutdown => break,
         };
         let stream = TokioIo::new(Patience::new(stream, limits.write_time));
-        let connection = graceful.watch(http.serve_connection(stream, answering(&router, peer)));
+        let connection = graceful.watch(http.serve_connection(stream, answering(&router, peer, &place.state)));
         connections.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, %peer, "A connection ended early");
+            tokio::select! {
+                ended = connection => if let Err(error) = ended {
+                    tracing::debug!(%error, %peer, "A connection ended early");
+                },
+                () = place.state.let_go.cancelled() => {
+                    tracing::debug!(%peer, "A connection that asked nothing gave way to another one");
+                }
             }
-            drop(place);
         });
         while connections.try_join_next().is_some() {}
     }
@@ -106,18 +115,23 @@ type Answer = std::pin::Pin<Box<dyn Future<Output = Result<axum::response::Respo
 fn answering(
     router: &Router,
     peer: SocketAddr,
+    state: &Arc<State>,
 ) -> impl hyper::service::Service<
     Request<Incoming>,
     Response = axum::response::Response,
     Error = Infallible,
     Future = Answer,
 > + use<> {
-    let router = router.clone();
+    let (router, state) = (router.clone(), Arc::clone(state));
     service_fn(move |request: Request<Incoming>| {
+        let asking = state.asks();
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
         let mut router = router.clone();
-        Box::pin(async move { router.call(request).await }) as Answer
+        Box::pin(async move {
+            let response = router.call(request).await?;
+            Ok(response.map(|body| Body::new(Answering { body, _asking: asking })))
+        }) as Answer
     })
 }
 
@@ -174,6 +188,31 @@ mod tests {
         let (address, _stop, _server) = start(limits).await;
         let answer = tokio::time::timeout(Duration::from_secs(5), ask(address, "GET / HTTP/1.1\r\nx: ")).await;
         assert!(!answer.unwrap().contains("200"));
+    }
+
+    #[tokio::test]
+    async fn who_asks_nothing_gives_way_to_who_asks() {
+        let limits = Limits { connections: 10, ..Limits::default() };
+        let (address, _stop, _server) = start(limits).await;
+        let mut idle = Vec::new();
+        for _ in 0..50 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"GET / HTTP/1.1\r\nx: ").await.unwrap();
+            idle.push(stream);
+        }
+        let asked = (0..10).map(|_| ask(address, "GET /slow HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"));
+        let answers =
+            tokio::time::timeout(Duration::from_secs(5), futures_util::future::join_all(asked)).await.unwrap();
+        assert!(answers.iter().all(|answer| answer.ends_with("done")), "{answers:?}");
+        let mut rest = String::new();
+        assert_eq!(idle[0].read_to_string(&mut rest).await.unwrap_or_default(), 0, "let go without a word");
+    }
+
+    #[tokio::test]
+    async fn a_head_that_does_not_end_is_refused() {
+        let (address, _stop, _server) = start(Limits::default()).await;
+        let head = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(100 * 1024));
+        assert!(ask(address, &head).await.starts_with("HTTP/1.1 431"));
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ use soniquebay_domain::{Catalog, EventBus, JobQueue, Progress, StoreError, Track
 use soniquebay_search::{Recommender, TrackStates};
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::error::ApiError;
 
 /// What the routes about tracks and vectors work with. Cheap to clone.
@@ -41,9 +42,8 @@ pub struct Operations {
     pub counters: Arc<dyn Fn() -> String + Send + Sync>,
     /// Ends the streams of events, which would otherwise hold a shutdown up.
     pub shutdown: CancellationToken,
-    /// Answer under any name. Otherwise only under addresses and localhost, so that no page of the internet can have
-    /// its own name point here and be taken for one of ours.
-    pub any_host: bool,
+    /// Who is answered.
+    pub access: Arc<Access>,
     /// This program's version, for the API's description.
     pub version: &'static str,
 }

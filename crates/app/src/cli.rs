@@ -1,3 +1,4 @@
+mod access;
 mod answer;
 mod config;
 mod embedding;
@@ -12,6 +13,7 @@ use soniquebay_domain::Space;
 
 use crate::config::Profile;
 
+pub(crate) use access::{AccessArgs, KeysCommand};
 pub(crate) use answer::AnswerArgs;
 pub(crate) use config::ConfigCommand;
 pub(crate) use embedding::EmbeddingArgs;
@@ -104,6 +106,9 @@ pub(crate) enum Command {
     /// Show or drop spaces: the vectors of one model and template.
     #[command(subcommand)]
     Spaces(SpacesCommand),
+    /// Make, list or revoke the keys that callers show over HTTP.
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Measure recommendations on labelled tracks, or typed search on known queries, with baselines beside it.
     Eval(EvalArgs),
     /// Fetch and check the model.
@@ -127,10 +132,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ADDRESS|off", env = "SONIQUEBAY_LISTEN_RECOMMENDER")]
     pub(crate) listen_recommender: Option<OptionalAddress>,
 
-    /// Allow an address that other machines can reach. THERE IS NO ACCESS CONTROL: whoever reaches it can read, change and
-    /// delete everything.
-    #[arg(long)]
-    pub(crate) insecure: bool,
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
 }
 
 /// A role that answers over HTTP.
@@ -141,10 +144,8 @@ pub(crate) struct RoleArgs {
     #[arg(long, value_name = "ADDRESS", env = "SONIQUEBAY_LISTEN")]
     pub(crate) listen: Option<std::net::SocketAddr>,
 
-    /// Allow an address that other machines can reach. THERE IS NO ACCESS CONTROL: whoever reaches it can read, change and
-    /// delete everything.
-    #[arg(long)]
-    pub(crate) insecure: bool,
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
 }
 
 #[derive(Debug, Args)]

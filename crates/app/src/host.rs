@@ -3,19 +3,21 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use axum::Router;
 use soniquebay_api::{
-    Check, Limits, Operations, Services, Standing, catalog_check, coverage, index_check, model_check, queue_check,
+    Access, Check, Limits, Operations, Services, Standing, catalog_check, coverage, index_check, model_check,
+    queue_check,
 };
-use soniquebay_domain::{Event, EventBus, Progress};
+use soniquebay_domain::{Event, EventBus, Keys, Progress};
 use soniquebay_search::{Recommender, TrackStates};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::RoleArgs;
+use crate::cli::{AccessArgs, RoleArgs, ServicesArgs};
+use crate::exit::End;
 use crate::library::{Counters, Library, Work};
 use crate::progress_log::ProgressLog;
 
@@ -85,23 +87,38 @@ pub(crate) fn tell(bus: Arc<dyn EventBus>) -> impl Fn(Progress) + Send + Sync + 
     move |step| drop(sender.try_send(step))
 }
 
-/// The address that was asked for, or this port of this machine; one that others can reach only on demand.
-pub(crate) fn address(args: &RoleArgs, port: u16) -> anyhow::Result<SocketAddr> {
-    let address = args.listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-    check_reach(address, args.insecure)?;
-    if args.insecure {
-        tracing::warn!("NO ACCESS CONTROL: whoever reaches {address} can read, change and delete everything");
-    }
-    Ok(address)
+/// The address that was asked for, or this port of this machine.
+pub(crate) fn address(args: &RoleArgs, port: u16) -> SocketAddr {
+    args.listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
 }
 
-pub(crate) fn check_reach(address: SocketAddr, insecure: bool) -> anyhow::Result<()> {
-    ensure!(
-        insecure || address.ip().is_loopback(),
-        "{address} can be reached from other machines, and there is no access control: put a reverse proxy that asks for \
-         a password in front of a loopback address, or say --insecure"
-    );
-    Ok(())
+/// Who is answered at these addresses. One that other machines reach needs a way to let somebody in, or the word that
+/// everybody is.
+pub(crate) async fn access(
+    args: &AccessArgs,
+    addresses: &[SocketAddr],
+    services: &ServicesArgs,
+    keys: Option<Arc<dyn Keys>>,
+) -> anyhow::Result<Arc<Access>> {
+    let settings = args.settings(addresses, services.key(), keys)?;
+    if settings.insecure {
+        let reached = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+        tracing::warn!("NO ACCESS CONTROL: whoever reaches {reached} can read, change and delete everything");
+        return Ok(Access::new(settings));
+    }
+    let mut is_closed = settings.own_key.is_some() || !settings.trusted_networks.is_empty();
+    if let Some(kept) = &settings.keys {
+        is_closed |= kept.keys().await?.iter().any(|key| key.revoked_at.is_none());
+    }
+    if settings.reachable && !is_closed {
+        let far = addresses.iter().find(|address| !address.ip().is_loopback()).unwrap_or(&addresses[0]);
+        bail!(End::Usage(format!(
+            "{far} can be reached from other machines, and nobody there could be let in: make a key with `soniquebay keys \
+             create NAME --scope write`, or set SONIQUEBAY_API_KEY; name the networks of callers that cannot send a key with \
+             TRUSTED_NETWORKS; or say --insecure to LET EVERYBODY IN"
+        )));
+    }
+    Ok(Access::new(settings))
 }
 
 pub(crate) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -116,7 +133,7 @@ pub(crate) fn operations(
     standing: Standing,
     checks: Vec<Check>,
     counters: Counters,
-    any_host: bool,
+    access: Arc<Access>,
     stop: &CancellationToken,
 ) -> Operations {
     Operations {
@@ -126,7 +143,7 @@ pub(crate) fn operations(
         checks: checks.into(),
         counters,
         shutdown: stop.clone(),
-        any_host,
+        access,
         version: env!("CARGO_PKG_VERSION"),
     }
 }
@@ -135,7 +152,7 @@ pub(crate) fn operations(
 pub(crate) fn services(
     library: &Library,
     recommender: Arc<Recommender>,
-    any_host: bool,
+    access: Arc<Access>,
     stop: &CancellationToken,
 ) -> anyhow::Result<Services> {
     let (store, queue) = (library.store.clone(), Arc::clone(&library.work.queue));
@@ -154,6 +171,6 @@ pub(crate) fn services(
         library: None,
         recommender,
         states: Some(Arc::new(TrackStates { vectors: store, queue, space })),
-        operations: operations(&library.work, standing, checks, library.counters()?, any_host, stop),
+        operations: operations(&library.work, standing, checks, library.counters()?, access, stop),
     })
 }

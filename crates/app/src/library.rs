@@ -216,6 +216,12 @@ impl Library {
     }
 }
 
+/// The database alone, for a command that needs nothing else.
+pub(crate) async fn database(cli: &Cli) -> anyhow::Result<Arc<dyn Database>> {
+    let folder = DataFolder::open(cli.data.as_deref())?;
+    open_database(Purpose::Library, &folder, &cli.services).await
+}
+
 async fn open_database(
     purpose: Purpose,
     folder: &DataFolder,

@@ -2,6 +2,7 @@
 //!
 //! Nothing here does IO or knows an async runtime. Every other crate depends on this one and on few others.
 
+mod access;
 mod clock;
 mod fact;
 mod filter;
@@ -16,6 +17,7 @@ mod space;
 mod track;
 mod vector;
 
+pub use access::{KeyHash, Scope, StoredKey};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use fact::Facts;
 pub use filter::{Condition, Filter, Range};
@@ -29,7 +31,7 @@ pub use key::{Key, Mode, PitchClass};
 pub use patch::{Change, FieldError, TrackPatch, bounds};
 pub use ports::{
     Applied, BusError, Catalog, CatalogCounts, Database, EmbedError, Embedder, EmbeddingCache, Event, EventBus,
-    FileState, Fingerprint, Happening, Heard, Hit, JobCounts, JobQueue, Outcome, Progress, Purpose, Reconcile,
+    FileState, Fingerprint, Happening, Heard, Hit, JobCounts, JobQueue, Keys, Outcome, Progress, Purpose, Reconcile,
     SettledJob, Settlement, SpaceCoverage, StoreError, StoredVector, Target, TextHit, TextKey, TrackEvent, TrackState,
     TrackWrite, Tracks, VectorChange, VectorIndex, VectorStore, VectorWrite, Vectorizer, Vectors, WriteMode,
 };

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use soniquebay_api::{Limits, Operations, Services, coverage};
+use soniquebay_api::{Access, Limits, Operations, Services, coverage};
 use soniquebay_broker::bus::LocalBus;
 use soniquebay_domain::{
     ContentHash, EmbedError, Space, SystemClock, TrackFields, TrackId, Vector, VectorWrite, Vectorizer, Vectors,
@@ -131,7 +131,7 @@ async fn serve(store: Arc<SqliteStore>, space: &Space) -> RemoteVectors {
         checks: Arc::new([]),
         counters: Arc::new(String::new),
         shutdown: CancellationToken::new(),
-        any_host: false,
+        access: Access::loopback(),
         version: "measured",
     };
     let services = Services {

@@ -6,10 +6,12 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
-use soniquebay_api::{Operations, Services, catalog_check, combined_router, coverage, index_check, model_check};
+use soniquebay_api::{
+    Access, AccessSettings, Operations, Services, catalog_check, combined_router, coverage, index_check, model_check,
+};
 use soniquebay_broker::bus::LocalBus;
 use soniquebay_domain::{
-    Database, EmbedError, Space, SystemClock, TrackFields, TrackId, Tracks, Vector, VectorWrite, Vectorizer,
+    Database, EmbedError, Keys, Space, SystemClock, TrackFields, TrackId, Tracks, Vector, VectorWrite, Vectorizer,
 };
 use soniquebay_search::{MemoryIndex, Recommender, Serving, TrackStates};
 use soniquebay_store::sqlite::SqliteStore;
@@ -21,6 +23,8 @@ use tower::ServiceExt;
 pub(crate) struct App {
     pub(crate) router: Router,
     pub(crate) services: Services,
+    /// Where its keys are kept.
+    pub(crate) keys: Arc<dyn Keys>,
     _folder: TempDir,
 }
 
@@ -73,14 +77,26 @@ impl App {
             checks: Arc::new(checks),
             counters: Arc::new(|| "counted_elsewhere 1\n".to_owned()),
             shutdown: CancellationToken::new(),
-            any_host: false,
+            access: Access::loopback(),
             version: "0.0.0-test",
         };
         let states = TrackStates { vectors: store.clone(), queue: store.clone(), space: space() };
         let states = Some(Arc::new(states));
+        let keys = store.clone();
         let services =
             Services { catalog: store.clone(), vectors: store, mirror, library, recommender, states, operations };
-        Self { router: combined_router(services.clone()), services, _folder: folder }
+        Self { router: combined_router(services.clone()), services, keys, _folder: folder }
+    }
+
+    /// The same, for whom these settings let in.
+    pub(crate) fn reached(self, settings: impl FnOnce(&mut AccessSettings)) -> Self {
+        let mut asked = AccessSettings { keys: Some(Arc::clone(&self.keys)), ..AccessSettings::default() };
+        settings(&mut asked);
+        let access = Access::new(asked);
+        self.behind(|mut services| {
+            services.operations.access = Arc::clone(&access);
+            combined_router(services)
+        })
     }
 
     /// The same services behind another router.

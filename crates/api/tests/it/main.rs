@@ -5,6 +5,7 @@ mod access;
 mod app;
 mod bad_input;
 mod description;
+mod keys;
 mod library;
 mod mirror;
 mod recommender;

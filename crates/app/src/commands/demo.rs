@@ -22,7 +22,6 @@ pub(super) const CATALOGUE: &str = include_str!("../../../../data/demo-tracks.js
 const SHOWN: [&str; 3] = ["Daft Punk - One More Time", "Miles Davis - So What", "Metallica - Master of Puppets"];
 
 pub(crate) async fn run(cli: &Cli, args: &DemoArgs, stop: &CancellationToken) -> anyhow::Result<()> {
-    let addresses = serve::addresses(&args.addresses)?;
     let base = DataFolder::open(cli.data.as_deref())?;
     model::pull(base.model(), PullSource::Auto, stop).await?;
     let folder = match &args.source {
@@ -53,7 +52,7 @@ pub(crate) async fn run(cli: &Cli, args: &DemoArgs, stop: &CancellationToken) ->
         show(&library, &track).await?;
     }
     if args.serve {
-        serve::serve(&library, addresses.0, addresses.1, &args.addresses, stop).await
+        serve::serve(&library, &args.addresses, &cli.services, stop).await
     } else {
         output::note(&format!("\nNext: soniquebay --data {} serve", library.folder.path().display()));
         Ok(())

@@ -5,6 +5,7 @@ mod demo;
 mod eval;
 mod import;
 mod jobs;
+mod keys;
 mod model;
 mod roles;
 mod scan;
@@ -37,6 +38,7 @@ pub(crate) async fn run(cli: Cli, settings: Settings) -> anyhow::Result<()> {
         Command::Import(args) => import::run(&cli, args, &stop).await,
         Command::Similar(args) => or_stop(similar::run(&cli, args), &stop).await,
         Command::Search(args) => or_stop(search::run(&cli, args), &stop).await,
+        Command::Keys(command) => or_stop(keys::run(&cli, command), &stop).await,
         Command::Eval(args) => eval::run(&cli, args, &stop).await,
         Command::Jobs(command) => or_stop(jobs::run(&cli, command), &stop).await,
         Command::Spaces(command) => or_stop(spaces::run(&cli, command), &stop).await,

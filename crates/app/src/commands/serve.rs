@@ -8,8 +8,8 @@ use soniquebay_pipeline::{Differed, ListReconciler, Listener, WantedSpaces, reco
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{Cli, ServeArgs};
-use crate::host::{Host, bind, check_reach, services};
+use crate::cli::{Cli, ServeArgs, ServicesArgs};
+use crate::host::{Host, access, bind, services};
 use crate::library::Library;
 
 /// How often tracks are compared with their vectors, for what no write told.
@@ -17,36 +17,30 @@ pub(crate) const RECONCILE_EVERY: Duration = Duration::from_secs(300);
 
 pub(crate) async fn run(cli: &Cli, args: &ServeArgs, stop: &CancellationToken) -> anyhow::Result<()> {
     cli.services.nobody_else()?;
-    let (listen, listen_recommender) = addresses(args)?;
     let library = Library::open(cli).await?;
-    serve(&library, listen, listen_recommender, args, stop).await
+    serve(&library, args, &cli.services, stop).await
 }
 
-/// The two addresses, checked.
-pub(crate) fn addresses(args: &ServeArgs) -> anyhow::Result<(SocketAddr, Option<SocketAddr>)> {
+/// The two addresses.
+fn addresses(args: &ServeArgs) -> (SocketAddr, Option<SocketAddr>) {
     let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let listen = args.listen.unwrap_or_else(|| loopback(8001));
     let listen_recommender = match args.listen_recommender {
         Some(asked) => asked.0,
         None => args.listen.is_none().then(|| loopback(8002)),
     };
-    for address in [Some(listen), listen_recommender].into_iter().flatten() {
-        check_reach(address, args.insecure)?;
-    }
-    if args.insecure {
-        tracing::warn!("NO ACCESS CONTROL: whoever reaches {listen} can read, change and delete everything");
-    }
-    Ok((listen, listen_recommender))
+    (args.listen.unwrap_or_else(|| loopback(8001)), listen_recommender)
 }
 
 /// All roles in this process, until told to stop.
 pub(crate) async fn serve(
     library: &Library,
-    listen: SocketAddr,
-    listen_recommender: Option<SocketAddr>,
     args: &ServeArgs,
+    services_args: &ServicesArgs,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
+    let (listen, listen_recommender) = addresses(args);
+    let reached: Vec<SocketAddr> = [Some(listen), listen_recommender].into_iter().flatten().collect();
+    let access = access(&args.access, &reached, services_args, Some(library.store.clone())).await?;
     let _lock = library.lock("serve")?;
     library.store.release_orphans().await?;
     library.want_spaces().await?;
@@ -56,7 +50,7 @@ pub(crate) async fn serve(
     let recommender = library.ready_recommender().await?;
     tell_of_other_spaces(library, &recommender.serving.space().await?).await?;
 
-    let services = Services { catalog: library.catalog(), ..services(library, recommender, args.insecure, stop)? };
+    let services = Services { catalog: library.catalog(), ..services(library, recommender, access, stop)? };
     let mut host = Host::new(stop);
     let (first, second) = (bind(listen).await?, listen_recommender.map(bind));
     host.answer(first, soniquebay_api::combined_router(services.clone()))?;

@@ -92,7 +92,7 @@ fn the_model_is_listed_and_its_folder_told() {
 #[test]
 fn other_machines_are_kept_out_unless_asked_for() {
     let data = Data::without_model();
-    let refused = data.run(&["serve", "--listen", "0.0.0.0:0"]).expect(1);
+    let refused = data.run(&["serve", "--listen", "0.0.0.0:0"]).expect(2);
     assert!(refused.err.contains("--insecure"), "{}", refused.err);
 }
 

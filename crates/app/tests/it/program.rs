@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -105,6 +106,7 @@ pub(crate) struct Server {
     child: Child,
     pub(crate) address: String,
     agent: ureq::Agent,
+    said: Arc<Mutex<String>>,
 }
 
 impl Server {
@@ -126,9 +128,36 @@ impl Server {
             said.push_str(&line);
         }
         // Read on, or a full pipe would block the server.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        let said = Arc::new(Mutex::new(said));
+        let heard = Arc::clone(&said);
+        std::thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                let mut heard = heard.lock().unwrap();
+                heard.push_str(&line);
+                heard.push('\n');
+            }
+        });
         let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
-        Self { child, address: address.unwrap(), agent: config.new_agent() }
+        Self { child, address: address.unwrap(), agent: config.new_agent(), said }
+    }
+
+    /// What it wrote to standard error until now.
+    pub(crate) fn log(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// A request with these headers and nothing else.
+    pub(crate) fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> (u16, Value) {
+        let request = ureq::http::Request::builder().method(method).uri(self.url(path));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        read(self.agent.run(request.body(()).unwrap()).unwrap())
+    }
+
+    /// The same with a body.
+    pub(crate) fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, Value) {
+        let request = ureq::http::Request::builder().method(method).uri(self.url(path));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        read(self.agent.run(request.body(body.to_owned()).unwrap()).unwrap())
     }
 
     fn url(&self, path: &str) -> String {

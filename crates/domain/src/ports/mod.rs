@@ -6,6 +6,7 @@ mod embedding;
 mod error;
 mod events;
 mod jobs;
+mod keys;
 mod vectors;
 
 pub use catalog::{
@@ -16,6 +17,7 @@ pub use embedding::{EmbedError, Embedder, EmbeddingCache, Purpose, TextKey, Vect
 pub use error::StoreError;
 pub use events::{BusError, Event, EventBus, Happening, Heard, Progress, TrackEvent};
 pub use jobs::{JobCounts, JobQueue, Reconcile, SettledJob, Settlement};
+pub use keys::Keys;
 pub use vectors::{
     Hit, SpaceCoverage, StoredVector, TrackState, VectorChange, VectorIndex, VectorStore, VectorWrite, Vectors,
 };

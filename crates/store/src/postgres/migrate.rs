@@ -8,7 +8,10 @@ use super::connection::Server;
 use super::error::SqlError;
 
 /// Each step brings the database from its index to the next format. Steps are never changed once released.
-const STEPS: &[&str] = &[include_str!("../../migrations/postgres/0001_library.sql")];
+const STEPS: &[&str] = &[
+    include_str!("../../migrations/postgres/0001_library.sql"),
+    include_str!("../../migrations/postgres/0002_keys.sql"),
+];
 
 /// Held while the format is looked at and changed: of several processes that start at once, one does it.
 pub(super) const MIGRATION_LOCK: i64 = 0x5362_6179_0001;

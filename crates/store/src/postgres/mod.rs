@@ -8,6 +8,7 @@ mod error;
 mod hnsw;
 mod index;
 mod jobs;
+mod keys;
 mod listen;
 mod migrate;
 mod predicate;

@@ -8,6 +8,7 @@ const STEPS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_library.sql"),
     include_str!("../../migrations/sqlite/0002_embedding_cache.sql"),
     include_str!("../../migrations/sqlite/0003_lost_claims.sql"),
+    include_str!("../../migrations/sqlite/0004_keys.sql"),
 ];
 
 /// "Sbay", in the place where SQLite files say whose they are.

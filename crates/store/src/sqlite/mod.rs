@@ -5,6 +5,7 @@ mod catalog;
 mod connection;
 mod error;
 mod jobs;
+mod keys;
 mod migrate;
 mod restore;
 mod row;

@@ -13,6 +13,7 @@ mod catalog;
 mod embeddings;
 mod files;
 mod jobs;
+mod keys;
 mod postgres;
 mod remote;
 mod transfer;

@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Cli, RoleArgs};
 use crate::commands::serve::RECONCILE_EVERY;
-use crate::host::{Host, address, bind, operations};
+use crate::host::{Host, access, address, bind, operations};
 use crate::library::{Library, Purpose, Remote, missing};
 
 pub(crate) async fn run(cli: &Cli, args: &RoleArgs, stop: &CancellationToken) -> anyhow::Result<()> {
-    let address = address(args, 8001)?;
+    let address = address(args, 8001);
     if cli.services.redis().is_none() && !cli.services.shares_database() {
         bail!(missing("REDIS_URL", "the Redis over which writes are told to the listener"));
     }
@@ -24,6 +24,7 @@ pub(crate) async fn run(cli: &Cli, args: &RoleArgs, stop: &CancellationToken) ->
     let purpose = if is_shared { Purpose::Library } else { Purpose::Catalog };
     let library = Library::open_for(purpose, cli).await?;
     let _lock = library.lock("library")?;
+    let access = access(&args.access, &[address], &cli.services, Some(library.store.clone())).await?;
     let mut host = Host::new(stop);
     let recommender = Arc::new(library.recommender_on_disk().await?);
     let (catalog, store, queue) = (library.catalog(), library.store.clone(), Arc::clone(&library.work.queue));
@@ -40,7 +41,7 @@ pub(crate) async fn run(cli: &Cli, args: &RoleArgs, stop: &CancellationToken) ->
     let space = library.preferred().clone();
     let states = vectors.map(|vectors| Arc::new(TrackStates { vectors, queue: Arc::clone(&queue), space }));
     let checks = vec![catalog_check(Arc::clone(&catalog)), queue_check(queue)];
-    let operations = operations(&library.work, standing, checks, library.counters()?, args.insecure, stop);
+    let operations = operations(&library.work, standing, checks, library.counters()?, access, stop);
     let services = Services { catalog, vectors: store, mirror: false, library: None, recommender, states, operations };
     host.answer(bind(address).await?, soniquebay_api::library_router(services))?;
     host.wait().await

@@ -11,11 +11,12 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Cli, ListenerArgs};
-use crate::host::{Host, address, bind, operations};
+use crate::host::{Host, access, address, bind, operations};
 use crate::library::{Remote, Workshop, missing};
 
 pub(crate) async fn run(cli: &Cli, args: &ListenerArgs, stop: &CancellationToken) -> anyhow::Result<()> {
-    let address = address(&args.role, 8003)?;
+    let address = address(&args.role, 8003);
+    let access = access(&args.role.access, &[address], &cli.services, None).await?;
     if cli.services.redis().is_none() {
         bail!(missing("REDIS_URL", "the Redis over which the library tells of its writes"));
     }
@@ -33,7 +34,7 @@ pub(crate) async fn run(cli: &Cli, args: &ListenerArgs, stop: &CancellationToken
         recommender_check(Arc::clone(&vectors)),
     ];
     let standing = backlog(Arc::clone(&queue));
-    let operations = operations(&workshop.work, standing, checks, workshop.counters()?, args.role.insecure, stop);
+    let operations = operations(&workshop.work, standing, checks, workshop.counters()?, access, stop);
     let mut host = Host::new(stop);
     host.answer(bind(address).await?, soniquebay_api::admin_router(operations))?;
     let listener = Listener {

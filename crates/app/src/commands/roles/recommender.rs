@@ -4,23 +4,24 @@ use soniquebay_api::Services;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Cli, RoleArgs};
-use crate::host::{Host, address, bind, services};
+use crate::host::{Host, access, address, bind, services};
 use crate::library::{self, Library, Purpose};
 
 pub(crate) async fn run(cli: &Cli, args: &RoleArgs, stop: &CancellationToken) -> anyhow::Result<()> {
-    let address = address(args, 8002)?;
+    let address = address(args, 8002);
     // On a database that all share, the tracks are the library's own; a file of ours, or a database beside a library that is
     // asked over HTTP, holds copies.
     let mirror = !cli.services.shares_database() || cli.services.library().is_some();
     let purpose = if mirror { Purpose::Mirror } else { Purpose::Library };
     let library = Library::open_for(purpose, cli).await?;
+    let access = access(&args.access, &[address], &cli.services, Some(library.store.clone())).await?;
     let _lock = library.lock("recommender")?;
     library.want_spaces().await?;
     let recommender = library.ready_recommender().await?;
     let services = Services {
         mirror,
         library: library::library(&cli.services)?,
-        ..services(&library, recommender, args.insecure, stop)?
+        ..services(&library, recommender, access, stop)?
     };
     let mut host = Host::new(stop);
     host.answer(bind(address).await?, soniquebay_api::recommender_router(services))?;

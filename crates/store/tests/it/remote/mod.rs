@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use serde_json::{Map, Value, json};
-use soniquebay_api::{Limits, Operations, Services, coverage};
+use soniquebay_api::{Access, Limits, Operations, Services, coverage};
 use soniquebay_broker::bus::LocalBus;
 use soniquebay_domain::{
     Database, EmbedError, Features, Identity, Mode, PitchClass, Space, TrackFields, TrackId, Vector, VectorWrite,
@@ -57,7 +57,7 @@ impl Served {
             checks: Arc::new([]),
             counters: Arc::new(String::new),
             shutdown: CancellationToken::new(),
-            any_host: false,
+            access: Access::loopback(),
             version: "0.0.0-test",
         };
         let services = Services {

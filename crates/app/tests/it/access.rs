@@ -1,0 +1,179 @@
+//! Keys, networks and slow clients, asked of the program itself.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::program::{Data, Server};
+use crate::services::Town;
+
+/// How long a change of the keys may take to count.
+const A_SECOND: Duration = Duration::from_secs(1);
+
+fn create_key(data: &Data, name: &str, scope: &str) -> String {
+    let made = data.run(&["keys", "create", name, "--scope", scope]).expect(0);
+    let key = made.out.trim().to_owned();
+    assert!(key.starts_with("sb_") && key.len() == 46, "256 bits: {key}");
+    assert!(!made.err.contains(&key), "{}", made.err);
+    key
+}
+
+/// Until it is so, for a second at most.
+fn within_a_second(mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < A_SECOND, "it took longer than a second");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn whoever_reaches_it_shows_a_key_and_no_log_shows_it() {
+    let data = Data::without_model();
+    let refused = data.run(&["serve", "--listen", "0.0.0.0:0"]).expect(2).err;
+    for way in ["keys create", "TRUSTED_NETWORKS", "--insecure", "LET EVERYBODY IN"] {
+        assert!(refused.contains(way), "{way} in {refused}");
+    }
+    let writer = create_key(&data, "writer", "write");
+    data.run(&["keys", "create", "writer"]).expect(2);
+    data.run(&["keys", "create", "two words"]).expect(2);
+    data.run(&["keys", "create", "x", "--scope", "everything"]).expect(2);
+
+    let mut command = data.command(&["serve", "--listen", "0.0.0.0:0", "--log-format", "json"]);
+    command.env("RUST_LOG", "trace");
+    let server = Server::start(command);
+    let bearer = |key: &str| format!("Bearer {key}");
+    let asked = |method: &str, path: &str, key: &str| server.ask(method, path, &[("authorization", &bearer(key))]).0;
+    assert_eq!(server.ask("GET", "/api/tracks", &[]).0, 401);
+    assert_eq!(server.ask("GET", "/healthz", &[]).0, 200);
+    assert_eq!(asked("GET", "/api/tracks", &writer), 200);
+    assert_eq!(server.ask("GET", "/api/tracks", &[("x-api-key", &writer)]).0, 200);
+    assert_eq!(asked("POST", "/api/jobs/retry", &writer), 403);
+    // Under any name, as a foreign page does not know the key.
+    assert_eq!(server.ask("GET", "/api/tracks", &[("x-api-key", &writer), ("host", "music.example")]).0, 200);
+
+    let reader = create_key(&data, "reader", "read");
+    within_a_second(|| asked("GET", "/api/tracks", &reader) == 200);
+    assert_eq!(asked("DELETE", "/api/tracks/1", &reader), 403);
+    data.run(&["keys", "revoke", "reader"]).expect(0);
+    within_a_second(|| asked("GET", "/api/tracks", &reader) == 401);
+    data.run(&["keys", "revoke", "reader"]).expect(3);
+
+    let listed = data.run(&["keys", "list", "--json"]).expect(0).json();
+    assert_eq!((&listed[0]["name"], &listed[1]["name"]), (&json!("reader"), &json!("writer")));
+    assert!(listed[0]["revoked_at"].is_string() && listed[1]["revoked_at"].is_null(), "{listed}");
+    let (_, refusal) = server.ask("GET", "/api/tracks", &[("authorization", &bearer(&reader))]);
+    let table = data.run(&["keys", "list"]).expect(0).out;
+    let log = server.log();
+    assert!(log.contains("\"caller\":\"writer\""), "the log names the key's owner");
+    assert_eq!(server.terminate(), Some(0));
+    let files: Vec<u8> = std::fs::read_dir(data.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .flat_map(|path| std::fs::read(path).unwrap())
+        .collect();
+    for key in [&writer, &reader] {
+        let bare = key.trim_start_matches("sb_");
+        for text in [&log, &table, &listed.to_string(), &refusal.to_string()] {
+            assert!(!text.contains(bare), "a key was shown");
+        }
+        assert!(!files.windows(bare.len()).any(|window| window == bare.as_bytes()), "a key lies in the data folder");
+    }
+}
+
+#[test]
+fn at_home_nobody_needs_a_key_until_one_is_made() {
+    let data = Data::without_model();
+    let server = data.serve();
+    assert_eq!(server.get("/api/tracks").0, 200);
+    let key = create_key(&data, "first", "admin");
+    within_a_second(|| server.get("/api/tracks").0 == 401);
+    assert_eq!(server.ask("POST", "/api/jobs/retry", &[("x-api-key", &key)]).0, 200);
+    let revoked = data.run(&["keys", "revoke", "first"]).expect(0);
+    assert!(revoked.err.contains("No key is left"), "{}", revoked.err);
+    within_a_second(|| server.ask("GET", "/api/tracks", &[("x-api-key", &key)]).0 == 401);
+    assert_eq!(server.get("/api/tracks").0, 401, "the end of the last key opens nothing");
+
+    let other = Data::without_model();
+    let mut command = other.command(&["serve", "--listen", "0.0.0.0:0"]);
+    let trusted = {
+        command.env("TRUSTED_NETWORKS", "127.0.0.0/8, ::1");
+        Server::start(command)
+    };
+    assert_eq!(trusted.get("/api/tracks").0, 200);
+    assert_eq!(trusted.ask("GET", "/api/tracks", &[("x-forwarded-for", "127.0.0.1")]).0, 401, "not of its own");
+    let wrong = data.run(&["serve", "--trusted-networks", "home"]).expect(2).err;
+    assert!(wrong.contains("TRUSTED_NETWORKS") && wrong.contains("\"home\""), "{wrong}");
+}
+
+#[test]
+fn roles_let_each_other_in_by_the_key_they_share() {
+    let town = Town::new();
+    let key = "a key that all roles of this town share";
+    let start = |role| town.start_with(role, &[], &[("SONIQUEBAY_API_KEY", key)]);
+    let (library, recommender) = (start("library"), start("recommender"));
+    let (listener, worker) = (start("listener"), start("worker"));
+    let with_key = [("x-api-key", key)];
+    for role in [&library, &recommender, &listener, &worker] {
+        role.wait_until(|| role.get("/readyz").0 == 200);
+        assert_eq!(role.get("/metrics").0, 401);
+        assert_eq!(role.ask("GET", "/metrics", &with_key).0, 200);
+    }
+    assert_eq!(library.post("/api/tracks", r#"{"title": "One"}"#).0, 401);
+    let body = r#"{"title": "Two", "artist": "X"}"#;
+    let headers = [("x-api-key", key), ("content-type", "application/json")];
+    assert_eq!(library.send("POST", "/api/tracks", &headers, body).0, 201);
+    recommender.wait_until(|| {
+        let (status, spaces) = recommender.ask("GET", "/api/spaces", &with_key);
+        assert_eq!(status, 200, "{spaces}");
+        spaces["spaces"].as_array().unwrap().iter().any(|space| space["ready"].as_u64() >= Some(1))
+    });
+}
+
+/// A connection that has sent this and then says nothing.
+fn silent(server: &Server, said: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(&server.address).unwrap();
+    stream.write_all(said.as_bytes()).unwrap();
+    stream
+}
+
+/// The longest of a hundred answers, each over a new connection.
+fn longest(server: &Server) -> Duration {
+    let ask = || {
+        let began = Instant::now();
+        let mut stream = silent(server, "GET /api/tracks HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        began.elapsed()
+    };
+    (0..100).map(|_| ask()).max().unwrap()
+}
+
+#[test]
+fn slow_and_silent_clients_hold_nobody_up() {
+    let data = Data::without_model();
+    let server = data.serve();
+    let alone = longest(&server);
+    let post = "POST /api/tracks HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+    let unread = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(20);
+    let mut held: Vec<TcpStream> = Vec::new();
+    held.extend((0..50).map(|_| silent(&server, &format!("{post}content-length: 1000\r\n\r\n{{"))));
+    held.extend((0..50).map(|_| silent(&server, &unread)));
+    held.extend((0..200).map(|_| silent(&server, "GET /api/tracks HTTP/1.1\r\nx-slow: ")));
+    held.extend((0..500).map(|_| silent(&server, "")));
+    let beside = longest(&server);
+    println!("longest of 100 answers: {alone:?} alone, {beside:?} beside {} clients that say nothing", held.len());
+    assert!(beside < Duration::from_secs(2), "{beside:?}");
+    // The slow body is told off or cut, long before half a minute.
+    let mut slow_body = held.remove(0);
+    slow_body.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut answer = Vec::new();
+    let _ = slow_body.read_to_end(&mut answer);
+    assert!(String::from_utf8_lossy(&answer).contains(" 400 "), "{}", String::from_utf8_lossy(&answer));
+    drop(held);
+    assert_eq!(server.get("/healthz").0, 200);
+}
