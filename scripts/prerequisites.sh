@@ -104,6 +104,15 @@ need_redis() {
     apt_install redis-server
 }
 
+# A test shows the API through one, set up as docs/security.md says.
+need_nginx() {
+    PATH="$PATH:/usr/sbin" command -v nginx >/dev/null && return
+    command -v apt-get >/dev/null && has_root_at_hand ||
+        fail "nginx is missing: a test starts one" "As root: apt-get install nginx-light"
+    say "Installing nginx-light, which a test starts."
+    apt_install nginx-light
+}
+
 # Makes a process believe another time: tests start some with clocks that are wrong.
 need_faketime() {
     [[ -e /usr/lib/$(uname -m)-linux-gnu/faketime/libfaketime.so.1 ]] && return

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tower_http::timeout::TimeoutBody;
 use tracing::Instrument;
 
 use crate::access::{Access, Caller};
@@ -19,7 +21,7 @@ use crate::extract::{is_lines, media_type};
 pub(crate) const REQUEST_TIME: Duration = Duration::from_secs(30);
 
 /// How long a client may pause between two parts of a body.
-pub(crate) const BODY_PAUSE: Duration = Duration::from_secs(10);
+const BODY_PAUSE: Duration = Duration::from_secs(10);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -74,6 +76,7 @@ pub(crate) async fn limit_time(request: Request, next: Next) -> Response {
     if unbounded {
         return next.run(request).await;
     }
+    let request = request.map(|body| Body::new(TimeoutBody::new(BODY_PAUSE, body)));
     match tokio::time::timeout(REQUEST_TIME, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {

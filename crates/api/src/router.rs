@@ -6,7 +6,6 @@ use axum::{Extension, Router, middleware};
 use tower::ServiceBuilder;
 use tower::util::{MapRequestLayer, option_layer};
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::timeout::RequestBodyTimeoutLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::access;
@@ -72,7 +71,6 @@ fn finish(own: OpenApiRouter, operations: Operations) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(Extension(Arc::clone(&counts)))
         .layer(Extension(Places::default()))
-        .layer(RequestBodyTimeoutLayer::new(layers::BODY_PAUSE))
         .layer(middleware::from_fn(layers::limit_time))
         .layer(middleware::from_fn_with_state(Arc::clone(&access), access::guard))
         // Around it, as a browser asks what it may do without showing a key.

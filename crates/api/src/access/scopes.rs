@@ -4,7 +4,7 @@ use axum::http::Method;
 use soniquebay_domain::Scope;
 
 /// What tells nothing of the library: whether the process does well, and what can be asked.
-const OPEN: [&str; 5] = ["/healthz", "/readyz", "/openapi.json", "/docs", "/docs/{*rest}"];
+const OPEN: [&str; 6] = ["/healthz", "/readyz", "/openapi.json", "/docs", "/docs/", "/docs/{*rest}"];
 
 /// Questions that are too long for an address.
 const ASKED_BY_POST: [&str; 2] = ["/api/similar", "/api/track-vectors/search"];

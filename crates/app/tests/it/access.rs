@@ -1,10 +1,13 @@
 //! Keys, networks and slow clients, asked of the program itself.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use soniquebay_testkit::redis::free_port;
 
 use crate::program::{Data, Server};
 use crate::services::Town;
@@ -176,4 +179,92 @@ fn slow_and_silent_clients_hold_nobody_up() {
     assert!(String::from_utf8_lossy(&answer).contains(" 400 "), "{}", String::from_utf8_lossy(&answer));
     drop(held);
     assert_eq!(server.get("/healthz").0, 200);
+}
+
+/// nginx, set up as docs/security.md says; stopped when dropped.
+struct Nginx(std::process::Child);
+
+impl Nginx {
+    fn start(folder: &Path, port: u16, server: &Server) -> Self {
+        let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/security.md");
+        let document = std::fs::read_to_string(document).unwrap();
+        let example = document.split("```nginx\n").nth(1).unwrap().split("```").next().unwrap();
+        let example = example.replace("127.0.0.1:8001", &server.address);
+        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|what| format!("{what}_temp_path {}/{what};\n", folder.display()))
+            .concat();
+        let config = folder.join("nginx.conf");
+        let text = format!(
+            "user root;\ndaemon off;\nworker_processes 1;\npid {0}/nginx.pid;\nerror_log {0}/error.log;\n\
+             events {{ worker_connections 64; }}\nhttp {{\naccess_log off;\n{temporary}\
+             server {{ listen 127.0.0.1:{port};\n{example} }}\n}}\n",
+            folder.display()
+        );
+        std::fs::write(&config, text).unwrap();
+        let mut nginx = Command::new("nginx");
+        let path = std::env::var("PATH").unwrap_or_default();
+        nginx.env("PATH", format!("{path}:/usr/sbin"));
+        nginx.arg("-e").arg(folder.join("error.log")).arg("-c").arg(&config);
+        let child = nginx.spawn().expect("nginx is missing: as root, apt-get install nginx-light");
+        let began = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            let said = std::fs::read_to_string(folder.join("error.log")).unwrap_or_default();
+            assert!(began.elapsed() < Duration::from_secs(20), "nginx does not listen: {said}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Self(child)
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_real_nginx_shows_it_below_a_path() {
+    let data = Data::without_model();
+    let key = create_key(&data, "page", "write");
+    let mut command = data.command(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env("SONIQUEBAY_BASE_PATH", "/soniquebay").env("TRUSTED_PROXIES", "127.0.0.1");
+    command.env("TRUSTED_NETWORKS", "10.0.0.0/8");
+    let server = Server::start(command);
+    let folder = data.beside("nginx");
+    std::fs::create_dir_all(&folder).unwrap();
+    let port = free_port();
+    let _nginx = Nginx::start(&folder, port, &server);
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).build().new_agent();
+    let ask = |path: &str, headers: &[(&str, &str)]| {
+        let request =
+            ureq::http::Request::get(format!("http://127.0.0.1:{port}{path}")).header("host", "music.example");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let mut answer = agent.run(request.body(()).unwrap()).unwrap();
+        let location = answer.headers().get("location").map(|value| value.to_str().unwrap().to_owned());
+        (answer.status().as_u16(), location, answer.body_mut().read_to_string().unwrap_or_default())
+    };
+    // Links of the pages, each followed from where it stands.
+    assert_eq!(ask("/soniquebay/docs", &[]).1.as_deref(), Some("/soniquebay/docs/"));
+    assert!(ask("/soniquebay/docs/", &[]).2.contains("swagger-ui"));
+    assert!(ask("/soniquebay/docs/swagger-initializer.js", &[]).2.contains("../openapi.json"));
+    let description = ask("/soniquebay/openapi.json", &[]).2;
+    assert!(description.contains(r#""servers":[{"url":"/soniquebay"}]"#), "{description}");
+    assert_eq!(ask("/soniquebay/api/tracks", &[]).0, 401);
+    assert_eq!(ask("/soniquebay/api/tracks", &[("x-forwarded-for", "10.1.1.1")]).0, 401, "nginx says who asks");
+    assert_eq!(ask("/soniquebay/api/tracks", &[("x-api-key", &key)]).0, 200);
+
+    let post = |path: &str, body: String| {
+        let request = agent.post(format!("http://127.0.0.1:{port}{path}")).header("x-api-key", &key);
+        request.header("content-type", "application/json").send(body).unwrap()
+    };
+    let created = post("/soniquebay/api/tracks", json!({"title": "A"}).to_string());
+    assert_eq!(created.headers()["location"], "/soniquebay/api/tracks/1");
+    let many: Vec<_> = (0..900).map(|n| json!({"title": format!("{n} {}", "x".repeat(1000)), "artist": "X"})).collect();
+    assert_eq!(post("/soniquebay/api/tracks/batch", json!(many).to_string()).status(), 200, "more than a megabyte");
+    let events = agent.get(format!("http://127.0.0.1:{port}/soniquebay/api/events")).header("x-api-key", &key);
+    let mut events = BufReader::new(events.call().unwrap().into_body().into_reader());
+    let mut first = String::new();
+    events.read_line(&mut first).unwrap();
+    assert!(first.starts_with("data:"), "an event comes through at once: {first}");
 }
