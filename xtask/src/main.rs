@@ -6,6 +6,7 @@ mod arm;
 mod check;
 mod docs;
 mod mean;
+mod release;
 mod repository;
 mod tidy;
 
@@ -42,6 +43,12 @@ enum Command {
         #[arg(long, value_name = "DIR", env = "SONIQUEBAY_TEST_MODEL")]
         model: PathBuf,
     },
+    /// Build, check and pack what is given to users. `scripts/release.sh` fetches what this needs, and runs it.
+    Release {
+        /// For which processors; all where none is named.
+        #[arg(value_name = "PROCESSOR")]
+        processors: Vec<release::Processor>,
+    },
     /// Compute the mean text vectors of the neutral tracks anew, one for each template.
     Mean {
         /// Compare with the files that are there instead of writing them.
@@ -71,6 +78,7 @@ fn run(command: &Command) -> anyhow::Result<()> {
             arm::run(&repository, model)?.map_or(Ok(()), |missing| Err(anyhow::Error::msg(missing)))
         }
         Command::Docs => docs::write(&repository),
+        Command::Release { processors } => release::run(&repository, processors),
         Command::Tidy => tidy::run(&repository),
         Command::Mean { check: true, model } => mean::check(&repository, model),
         Command::Mean { check: false, model } => mean::write(&repository, model),
