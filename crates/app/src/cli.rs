@@ -114,6 +114,10 @@ pub(crate) enum Command {
     /// Fetch and check the model.
     #[command(subcommand)]
     Model(ModelCommand),
+    /// Look for faults: data folder, database, services, models, ports, jobs. Each with what to do about it.
+    Doctor(DoctorArgs),
+    /// Ask a process that serves whether it lives: 0, or 1. For health checks of containers.
+    Health(HealthArgs),
     /// Show what the settings are and where each comes from, or write a file of them.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -168,6 +172,30 @@ pub(crate) struct ListenerArgs {
 pub(crate) struct WorkerArgs {
     #[command(flatten)]
     pub(crate) role: RoleArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "HTTP")]
+pub(crate) struct DoctorArgs {
+    /// Where this machine's own process listens. [default: 127.0.0.1:8001 and 8002, where one process does everything]
+    #[arg(long, value_name = "ADDRESS", env = "SONIQUEBAY_LISTEN")]
+    pub(crate) listen: Option<std::net::SocketAddr>,
+
+    /// Write the findings as JSON on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "HTTP")]
+pub(crate) struct HealthArgs {
+    /// Where it listens. [default: 127.0.0.1:8001]
+    #[arg(long, value_name = "ADDRESS", env = "SONIQUEBAY_LISTEN")]
+    pub(crate) listen: Option<std::net::SocketAddr>,
+
+    /// Ask whether all its parts work, not only whether it lives.
+    #[arg(long)]
+    pub(crate) ready: bool,
 }
 
 /// An address, or none on purpose.

@@ -20,6 +20,9 @@ pub(crate) enum End {
     /// What was asked for is not there.
     #[error("{0}")]
     NotFound(String),
+    /// What was looked at is not well; it was said why.
+    #[error("{0}")]
+    Failed(String),
     /// Done, but some inputs were refused; they were named.
     #[error("{0}")]
     Partly(String),
@@ -37,10 +40,10 @@ pub(crate) fn report(result: anyhow::Result<()>, data: Option<&Path>) -> ExitCod
     let code = match error.downcast_ref::<End>() {
         Some(End::Usage(_)) => USAGE,
         Some(End::NotFound(_)) => NOT_FOUND,
+        Some(End::Failed(_)) | None => FAILED,
         Some(End::Partly(_)) => PARTLY,
         Some(End::ModelMissing) => MODEL_MISSING,
         Some(End::Interrupted) => INTERRUPTED,
-        None => FAILED,
     };
     // The chain of causes, each where it adds something.
     let mut message = error.to_string();

@@ -75,6 +75,13 @@ impl Models {
         Ok((self.bare(&self.args.model, text_dims)?, settings))
     }
 
+    /// The preferred model without any memory of texts and, where a server has it, that.
+    pub(crate) fn asked(&self) -> anyhow::Result<(Arc<dyn Embedder>, Option<Arc<RemoteEmbedder>>)> {
+        let (_, text_dims) = self.choose(&self.args.model, self.args.dimension)?;
+        let embedder = self.bare(&self.args.model, text_dims)?;
+        Ok((embedder, self.servers().pop()))
+    }
+
     fn vectorizer(&self, model: &str, dimension: Option<usize>) -> anyhow::Result<Arc<dyn Vectorizer>> {
         let (settings, text_dims) = self.choose(model, dimension)?;
         let embedder = self.embedder(model, text_dims)?;
@@ -168,7 +175,7 @@ pub(crate) fn tell_counters(server: &RemoteEmbedder) {
 }
 
 /// The precision in which the model of that name runs in this process; `None` for one that a server has.
-fn in_process(model: &str) -> Option<Precision> {
+pub(crate) fn in_process(model: &str) -> Option<Precision> {
     Precision::ALL.into_iter().find(|precision| ALL_MINILM_L6_V2.model_name(*precision) == model)
 }
 

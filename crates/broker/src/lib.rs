@@ -3,5 +3,7 @@
 pub mod bus;
 pub mod celery;
 mod clock;
+mod standing;
 
 pub use clock::RedisClock;
+pub use standing::RedisStanding;

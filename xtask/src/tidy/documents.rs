@@ -12,7 +12,7 @@ const README: &str = "README.md";
 const ARCHITECTURE: &str = "ARCHITECTURE.md";
 
 /// A word in backticks that starts so is a path in this repository.
-const FOLDERS: [&str; 8] = ["bench/", "crates/", "data/", "docs/", "scripts/", "tools/", "xtask/", ".ci/"];
+const FOLDERS: [&str; 9] = ["bench/", "contrib/", "crates/", "data/", "docs/", "scripts/", "tools/", "xtask/", ".ci/"];
 
 /// From the first of these on, a path stands for several or for any.
 const WILD: [char; 7] = ['*', '?', '{', '[', '<', '$', '…'];

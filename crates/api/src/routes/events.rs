@@ -53,7 +53,7 @@ pub(crate) async fn watch_events(
     })?;
     let shutdown = operations.shutdown.clone().cancelled_owned();
     // First listen, then look: what happens in between is told twice and not missed.
-    let news = operations.bus.subscribe();
+    let news = operations.bus.progress();
     let first = (operations.standing)().await?;
     let standing = operations.standing;
     let rest = news.filter_map(move |heard| {

@@ -2,7 +2,9 @@
 
 mod config;
 mod demo;
+mod doctor;
 mod eval;
+mod health;
 mod import;
 mod jobs;
 mod keys;
@@ -43,6 +45,8 @@ pub(crate) async fn run(cli: Cli, settings: Settings) -> anyhow::Result<()> {
         Command::Jobs(command) => or_stop(jobs::run(&cli, command), &stop).await,
         Command::Spaces(command) => or_stop(spaces::run(&cli, command), &stop).await,
         Command::Model(command) => model::run(&cli, command, &stop).await,
+        Command::Doctor(args) => or_stop(doctor::run(&cli, args, &settings), &stop).await,
+        Command::Health(args) => or_stop(health::run(args), &stop).await,
         Command::Config(command) => config::run(&cli, command, &settings),
         Command::Demo(args) => demo::run(&cli, args, &stop).await,
     }

@@ -100,7 +100,7 @@ fn a_second_server_on_the_same_data_is_refused() {
 }
 
 /// Runs `script` where it may mount: as root of its own name space. `$BIN` is the program, `$DIR` an empty folder.
-fn where_we_may_mount(script: &str, folder: &std::path::Path) -> Command {
+pub(crate) fn where_we_may_mount(script: &str, folder: &std::path::Path) -> Command {
     let mut command = Command::new("unshare");
     command
         .args(["--map-root-user", "--mount", "sh", "-euc", script])

@@ -99,7 +99,7 @@ impl Role {
 }
 
 /// libfaketime, which makes a process believe another time.
-fn faketime() -> String {
+pub(crate) fn faketime() -> String {
     let found = ["x86_64-linux-gnu", "aarch64-linux-gnu"].into_iter().find_map(|machine| {
         let path = format!("/usr/lib/{machine}/faketime/libfaketime.so.1");
         Path::new(&path).is_file().then_some(path)

@@ -6,6 +6,7 @@ mod redis;
 
 pub use in_process::LocalBus;
 pub use publishing::PublishingCatalog;
+pub(crate) use redis::TRACKS;
 pub use redis::{RedisBus, RedisUrlError};
 
 /// Events that a slow subscriber may lag behind: those of a large import, at a kilobyte or two each.

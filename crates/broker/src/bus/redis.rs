@@ -9,12 +9,13 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, IntoConnectionInfo, RedisError, pipe};
 use soniquebay_domain::{BusError, Clock, Event, EventBus, Heard};
 use soniquebay_wire::{EventError, MAX_EVENT_BYTES, ProgressView, read_progress, read_track_event, write_track_event};
+use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::LocalBus;
 
 /// Where tracks' events are published, and read.
-const TRACKS: &str = "vectorization";
+pub(crate) const TRACKS: &str = "vectorization";
 
 /// Where older publishers of the Python system tell of tracks: read only.
 const OLDER_TRACKS: &str = "tracks.to_vectorize";
@@ -39,12 +40,14 @@ pub struct RedisUrlError(#[from] RedisError);
 
 /// Events between processes, over Redis Pub/Sub, as the Python SoniqueBay publishes and hears them.
 ///
-/// One subscription serves all subscribers of this process. It is made anew whenever the connection breaks, and subscribers
-/// then hear that they missed something: Pub/Sub keeps nothing for who is away.
+/// One subscription serves all subscribers of this process: to progress alone, until somebody wants all events. It is made
+/// anew whenever the connection breaks, and subscribers then hear that they missed something: Pub/Sub keeps nothing for who is
+/// away.
 pub struct RedisBus {
     connection: ConnectionManager,
     clock: Arc<dyn Clock>,
     heard: LocalBus,
+    wants_tracks: watch::Sender<bool>,
     _subscription: AbortOnDropHandle<()>,
 }
 
@@ -61,8 +64,10 @@ impl RedisBus {
             .set_number_of_retries(1);
         let connection = ConnectionManager::new_lazy_with_config(client.clone(), config)?;
         let heard = LocalBus::default();
-        let listening = tokio::spawn(listen(client, heard.clone()));
-        Ok(Self { connection, clock, heard, _subscription: AbortOnDropHandle::new(listening) })
+        let (wants_tracks, wanted) = watch::channel(false);
+        let listening = tokio::spawn(listen(client, heard.clone(), wanted));
+        let _subscription = AbortOnDropHandle::new(listening);
+        Ok(Self { connection, clock, heard, wants_tracks, _subscription })
     }
 }
 
@@ -90,32 +95,52 @@ impl EventBus for RedisBus {
     }
 
     fn subscribe(&self) -> BoxStream<'static, Heard> {
+        let heard = self.heard.subscribe();
+        self.wants_tracks.send_if_modified(|wants| !std::mem::replace(wants, true));
+        heard
+    }
+
+    fn progress(&self) -> BoxStream<'static, Heard> {
         self.heard.subscribe()
     }
 }
 
 /// Hears everything, for as long as the bus lives.
-async fn listen(client: Client, heard: LocalBus) {
+async fn listen(client: Client, heard: LocalBus, mut wants_tracks: watch::Receiver<bool>) {
     let mut complaints = Complaints::default();
     let mut pause = FIRST_PAUSE;
     let mut away = false;
     loop {
         let subscribed = async {
-            let mut subscription = client.get_async_pubsub().await?;
-            subscription.subscribe(&[TRACKS, OLDER_TRACKS, PROGRESS]).await?;
-            Ok::<_, RedisError>(subscription)
+            let (mut sink, messages) = client.get_async_pubsub().await?.split();
+            sink.subscribe(PROGRESS).await?;
+            if *wants_tracks.borrow_and_update() {
+                sink.subscribe(&[TRACKS, OLDER_TRACKS]).await?;
+            }
+            Ok::<_, RedisError>((sink, messages))
         };
         match tokio::time::timeout(PATIENCE, subscribed).await {
-            Ok(Ok(subscription)) => {
+            Ok(Ok((mut sink, mut messages))) => {
                 if std::mem::take(&mut away) {
                     tracing::info!("Redis is back: events are heard again");
                 }
                 pause = FIRST_PAUSE;
                 // From here on nothing is missed; before, something may have been.
                 heard.tell(Heard::Missed);
-                let mut messages = subscription.into_on_message();
-                while let Some(message) = messages.next().await {
-                    hear(&message, &heard, &mut complaints);
+                loop {
+                    tokio::select! {
+                        message = messages.next() => match message {
+                            Some(message) => hear(&message, &heard, &mut complaints),
+                            None => break,
+                        },
+                        Ok(()) = wants_tracks.changed() => {
+                            if sink.subscribe(&[TRACKS, OLDER_TRACKS]).await.is_err() {
+                                break;
+                            }
+                            // Of tracks nothing was heard until now.
+                            heard.tell(Heard::Missed);
+                        }
+                    }
                 }
             }
             Ok(Err(error)) if !away => tracing::warn!(%error, "Redis is away: events are not heard until it is back"),

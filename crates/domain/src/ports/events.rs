@@ -76,4 +76,9 @@ pub trait EventBus: Send + Sync {
 
     /// All events from now on. The stream ends with the bus, not with a connection that breaks.
     fn subscribe(&self) -> BoxStream<'static, Heard>;
+
+    /// The same, for whoever cares for progress alone: events of tracks may be left out.
+    fn progress(&self) -> BoxStream<'static, Heard> {
+        self.subscribe()
+    }
 }

@@ -8,7 +8,7 @@ use super::connection::Server;
 use super::error::SqlError;
 
 /// Each step brings the database from its index to the next format. Steps are never changed once released.
-const STEPS: &[&str] = &[
+pub(super) const STEPS: &[&str] = &[
     include_str!("../../migrations/postgres/0001_library.sql"),
     include_str!("../../migrations/postgres/0002_keys.sql"),
 ];
@@ -17,10 +17,10 @@ const STEPS: &[&str] = &[
 pub(super) const MIGRATION_LOCK: i64 = 0x5362_6179_0001;
 
 /// Versions as `server_version_num` counts them: 14 is the first whose statements we use are all there.
-const OLDEST_SERVER: i32 = 140_000;
+pub(super) const OLDEST_SERVER: i32 = 140_000;
 
 /// Before this, pgvector may damage an HNSW index while it is vacuumed.
-const OLDEST_PGVECTOR: [u32; 3] = [0, 8, 3];
+pub(super) const OLDEST_PGVECTOR: [u32; 3] = [0, 8, 3];
 
 /// How long other processes' migrations are waited for, and ours may take.
 const PATIENCE: Duration = Duration::from_secs(600);

@@ -5,6 +5,7 @@ mod catalog;
 mod changes;
 mod connection;
 mod error;
+mod examine;
 mod hnsw;
 mod index;
 mod jobs;
@@ -27,6 +28,7 @@ use soniquebay_domain::{Clock, Database, EmbeddingCache, Space, StoreError, Vect
 pub use cache::PostgresCache;
 use connection::{Server, read, transaction};
 use error::SqlError;
+pub use examine::PostgresStanding;
 pub use index::PgVectorIndex;
 use listen::Listener;
 

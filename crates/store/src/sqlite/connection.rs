@@ -72,7 +72,7 @@ impl Pool {
 }
 
 /// Makes sqlite-vec part of every connection that is opened afterwards.
-fn register_sqlite_vec() {
+pub(super) fn register_sqlite_vec() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         type Init = unsafe extern "C" fn(

@@ -4,7 +4,7 @@ use soniquebay_domain::StoreError;
 use super::error::SqlError;
 
 /// Each step brings the file from its index to the next format. Steps are never changed once released.
-const STEPS: &[&str] = &[
+pub(super) const STEPS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_library.sql"),
     include_str!("../../migrations/sqlite/0002_embedding_cache.sql"),
     include_str!("../../migrations/sqlite/0003_lost_claims.sql"),
@@ -12,7 +12,7 @@ const STEPS: &[&str] = &[
 ];
 
 /// "Sbay", in the place where SQLite files say whose they are.
-const APPLICATION_ID: i64 = 0x5362_6179;
+pub(super) const APPLICATION_ID: i64 = 0x5362_6179;
 
 /// Brings the file to the newest format. Several processes may try at once: the write lock lets one through.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {

@@ -4,6 +4,7 @@ mod cache;
 mod catalog;
 mod connection;
 mod error;
+mod examine;
 mod jobs;
 mod keys;
 mod migrate;
@@ -24,6 +25,7 @@ use tokio::sync::Notify;
 
 pub use cache::SqliteCache;
 use connection::Pool;
+pub use examine::SqliteStanding;
 pub use vec0::Vec0Index;
 
 use crate::Duty;
