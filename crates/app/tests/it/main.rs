@@ -16,6 +16,7 @@ mod configuration;
 mod demo_catalogue;
 mod embedding;
 mod faults;
+mod hearing;
 mod kill;
 mod model;
 mod music_folder;
