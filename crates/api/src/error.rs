@@ -21,6 +21,8 @@ pub(crate) enum Code {
     InvalidFilter,
     NoTrack,
     NoVector,
+    NoFile,
+    InvalidRange,
     VectorPending,
     VectorOutdated,
     SpaceInUse,
@@ -51,6 +53,8 @@ impl Code {
                 (StatusCode::UNPROCESSABLE_ENTITY, "invalid_filter", "The question is not acceptable")
             }
             Self::NoTrack => (StatusCode::NOT_FOUND, "no_track", "There is no such track"),
+            Self::NoFile => (StatusCode::NOT_FOUND, "no_file", "There is no such file"),
+            Self::InvalidRange => (StatusCode::RANGE_NOT_SATISFIABLE, "invalid_range", "There is no such part"),
             Self::NoVector => (StatusCode::NOT_FOUND, "no_vector", "There is no such vector"),
             Self::VectorPending => (StatusCode::CONFLICT, "vector_pending", "The vector is not there yet"),
             Self::VectorOutdated => (StatusCode::CONFLICT, "vector_outdated", "The track has a newer version"),

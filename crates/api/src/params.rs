@@ -155,6 +155,7 @@ impl Params {
             limit: self.limit(10, MAX_LIMIT),
             space: self.space(),
             numbers: None,
+            sound: None,
             relax: self.flag("relax").unwrap_or(false),
             fold: self.flag("fold").unwrap_or(false),
         }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use soniquebay_domain::{Catalog, EventBus, JobQueue, Progress, StoreError, Tracks, VectorStore};
+use soniquebay_domain::{Analyses, Catalog, EventBus, JobQueue, Progress, StoreError, Tracks, VectorStore};
 use soniquebay_search::{Recommender, TrackStates};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,10 @@ pub struct Services {
     pub recommender: Arc<Recommender>,
     /// How far each track's vector is, where that is known.
     pub states: Option<Arc<TrackStates>>,
+    /// How far each track's analysis is, where that is known and files are heard.
+    pub sound_states: Option<Arc<TrackStates>>,
+    /// What is known of tracks' audio.
+    pub analyses: Arc<dyn Analyses>,
     /// What every role answers about itself.
     pub operations: Operations,
 }

@@ -1,4 +1,5 @@
 mod access;
+mod analysis;
 mod answer;
 mod config;
 mod embedding;
@@ -14,6 +15,7 @@ use soniquebay_domain::Space;
 use crate::config::Profile;
 
 pub(crate) use access::{AccessArgs, KeysCommand};
+pub(crate) use analysis::AnalysisArgs;
 pub(crate) use answer::AnswerArgs;
 pub(crate) use config::ConfigCommand;
 pub(crate) use embedding::EmbeddingArgs;
@@ -61,6 +63,9 @@ pub(crate) struct Cli {
     pub(crate) embedding: EmbeddingArgs,
 
     #[command(flatten)]
+    pub(crate) analysis: AnalysisArgs,
+
+    #[command(flatten)]
     pub(crate) services: ServicesArgs,
 
     #[command(flatten)]
@@ -103,6 +108,9 @@ pub(crate) enum Command {
     /// Show, retry or cancel jobs: the vectors that are still to be made.
     #[command(subcommand)]
     Jobs(JobsCommand),
+    /// Pause, resume or show the analysis of tracks' files.
+    #[command(subcommand)]
+    Analysis(AnalysisCommand),
     /// Show or drop spaces: the vectors of one model and template.
     #[command(subcommand)]
     Spaces(SpacesCommand),
@@ -224,6 +232,10 @@ pub(crate) struct ScanArgs {
     #[arg(long)]
     pub(crate) no_wait: bool,
 
+    /// Return only when all files have been heard, too; a `serve` hears them otherwise.
+    #[arg(long, conflicts_with = "no_wait")]
+    pub(crate) wait_for_sound: bool,
+
     /// Write the report as JSON on standard output.
     #[arg(long)]
     pub(crate) json: bool,
@@ -253,6 +265,10 @@ pub(crate) struct SimilarArgs {
     /// How much its measured numbers count beside its words: 0, not at all, to 1.
     #[arg(long, value_name = "0..1", value_parser = answer::weight)]
     pub(crate) numbers: Option<f32>,
+
+    /// How much its sound counts: 0, not at all, to 1, alone.
+    #[arg(long, value_name = "0..1", value_parser = answer::weight)]
+    pub(crate) sound: Option<f32>,
 
     #[command(flatten)]
     pub(crate) answer: AnswerArgs,
@@ -290,6 +306,20 @@ pub(crate) struct EvalArgs {
     /// Write the table as JSON on standard output.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AnalysisCommand {
+    /// Hear no further file, on any machine, until it is resumed.
+    Pause,
+    /// Hear files again.
+    Resume,
+    /// Show whether it is paused, and how much there is to do.
+    Status {
+        /// Write it as JSON on standard output.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -170,7 +170,12 @@ pub(crate) fn services(
         mirror: false,
         library: None,
         recommender,
-        states: Some(Arc::new(TrackStates { vectors: store, queue, space })),
+        states: Some(Arc::new(TrackStates { vectors: store.clone(), queue, space })),
+        sound_states: library.hears().then(|| {
+            let space = library.sound().clone();
+            Arc::new(TrackStates { vectors: store, queue: Arc::clone(&library.work.queue), space })
+        }),
+        analyses: library.analyses(),
         operations: operations(&library.work, standing, checks, library.counters()?, access, stop),
     })
 }

@@ -4,22 +4,23 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use metrics_exporter_prometheus::PrometheusBuilder;
+use soniquebay_analysis::{Files, Gate, Pace, SoundMaker};
 use soniquebay_broker::RedisClock;
-use soniquebay_broker::bus::{LocalBus, PublishingCatalog, RedisBus};
-use soniquebay_broker::celery::{CeleryConfig, CeleryNode, CeleryQueue, CelerySettlement};
+use soniquebay_broker::bus::{LocalBus, PublishingAnalyses, PublishingCatalog, RedisBus};
+use soniquebay_broker::celery::{CeleryConfig, CeleryNode, CeleryQueue, CelerySettlement, TwoQueues};
 use soniquebay_domain::{
-    Catalog, Database, EmbedError, EventBus, Filter, JobQueue, Settlement, Space, SystemClock, Tracks, Vector,
-    VectorIndex, Vectorizer, Vectors,
+    Analyses, Catalog, Database, EmbedError, EventBus, Filter, JobQueue, Settlement, Space, SystemClock, Tracks,
+    Vector, VectorIndex, Vectorizer, Vectors,
 };
 use soniquebay_embed::model_files::ModelFiles;
-use soniquebay_http::{ApiKey, BaseUrl};
-use soniquebay_pipeline::{Parts, Worker};
+use soniquebay_http::{ApiKey, BaseUrl, Http, Settings};
+use soniquebay_pipeline::{FromFields, Parts, Worker, WorkerLimits};
 use soniquebay_search::{MemoryIndex, Recommender, Serving};
 use soniquebay_store::postgres::PostgresStore;
 use soniquebay_store::remote::{Patience, RemoteLibrary, RemoteVectors};
 use soniquebay_store::sqlite::SqliteStore;
 
-use crate::cli::{Cli, LimitArgs, ServicesArgs};
+use crate::cli::{AnalysisArgs, Cli, LimitArgs, ServicesArgs};
 use crate::data_folder::{DataFolder, RoleLock};
 use crate::exit::End;
 use crate::models::{Models, tell_counters};
@@ -49,6 +50,9 @@ pub(crate) struct Library {
     limits: LimitArgs,
     /// Where to search, if the settings say so.
     serving: Option<Space>,
+    analysis: AnalysisArgs,
+    /// The space of what files sound like.
+    sound: Space,
 }
 
 impl Library {
@@ -78,16 +82,17 @@ impl Library {
         cli: &Cli,
         services: &ServicesArgs,
     ) -> anyhow::Result<Self> {
+        let (analysis, sound) = (cli.analysis.clone(), soniquebay_analysis::sound_space()?);
         let store = open_database(purpose, &folder, services).await?;
         let models = Models::new(files, &cli.embedding, services.redis(), Some(Arc::clone(&store)));
         let wanted = models.wanted()?;
-        let work = match Work::by_messages(services, wanted[0].space()).await? {
+        let work = match Work::by_messages(services, wanted[0].space(), &sound).await? {
             Some(work) => work,
             None => Work::by_table(services, Arc::clone(&store))?,
         };
         let (services, serving) = (services.clone(), cli.embedding.serving_space.clone());
         let limits = cli.limits.clone();
-        let library = Self { folder, store, work, services, models, wanted, limits, serving };
+        let library = Self { folder, store, work, services, models, wanted, limits, serving, analysis, sound };
         // Where the vectors are another's, so is the word on which are wanted.
         let is_ours = purpose != Purpose::Catalog && !library.is_filled_elsewhere();
         if is_ours && library.store.wanted_spaces().await?.is_empty() {
@@ -98,8 +103,34 @@ impl Library {
 
     /// Has jobs fill the spaces of these settings, and no others.
     pub(crate) async fn want_spaces(&self) -> anyhow::Result<()> {
-        let spaces = self.wanted.iter().map(|vectorizer| vectorizer.space().clone()).collect();
-        Ok(self.store.want_spaces(spaces).await?)
+        let spaces = self.wanted.iter().map(|vectorizer| vectorizer.space().clone());
+        let sound = self.analysis.is_on().then(|| self.sound.clone());
+        Ok(self.store.want_spaces(spaces.chain(sound).collect()).await?)
+    }
+
+    /// The space of what files sound like.
+    pub(crate) fn sound(&self) -> &Space {
+        &self.sound
+    }
+
+    /// Whether files are to be heard, here or elsewhere.
+    pub(crate) fn hears(&self) -> bool {
+        self.analysis.is_on()
+    }
+
+    /// What is known of tracks' audio, with changes told to whoever listens beyond this database.
+    pub(crate) fn analyses(&self) -> Arc<dyn Analyses> {
+        match self.tells_others() {
+            true => {
+                Arc::new(PublishingAnalyses::new(self.store.clone(), self.store.clone(), Arc::clone(&self.work.bus)))
+            }
+            false => self.store.clone(),
+        }
+    }
+
+    /// Whether others than this database hear of writes.
+    fn tells_others(&self) -> bool {
+        self.work.celery.is_some() || self.services.redis().is_some()
     }
 
     /// The space that is to answer once it is full.
@@ -147,7 +178,7 @@ impl Library {
     /// The tracks, with writes told to whoever listens beyond this database.
     pub(crate) fn catalog(&self) -> Arc<dyn Catalog> {
         let store: Arc<dyn Catalog> = self.store.clone();
-        match self.work.celery.is_some() || self.services.redis().is_some() {
+        match self.tells_others() {
             true => Arc::new(PublishingCatalog::new(store, Arc::clone(&self.work.bus))),
             false => store,
         }
@@ -190,7 +221,14 @@ impl Library {
                 Serving::new(vectors.clone(), preferred, spaces.collect())
             }
         };
-        Ok(Recommender { catalog: self.store.clone(), vectors, index, vectorizers, serving })
+        Ok(Recommender {
+            catalog: self.store.clone(),
+            vectors,
+            index,
+            vectorizers,
+            serving,
+            sound: Some(self.sound.clone()),
+        })
     }
 
     /// What counts from now on, and says what was counted.
@@ -202,18 +240,61 @@ impl Library {
     pub(crate) fn worker(&self, listener: impl Fn(soniquebay_domain::Progress) + Send + Sync + 'static) -> Arc<Worker> {
         let store = self.store.clone();
         let settlement: Arc<dyn Settlement> = match &self.work.celery {
-            Some(queue) => Arc::new(CelerySettlement::new(queue.clone(), store.clone())),
+            Some(queues) => Arc::new(CelerySettlement::new(queues.embedding.clone(), store.clone())),
             None => store.clone(),
         };
         let parts = Parts {
-            queue: Arc::clone(&self.work.queue),
+            queue: self.work.embedding(),
             settlement,
             tracks: Some(store.clone()),
             vectors: store,
-            vectorizers: self.wanted.clone(),
+            makers: FromFields::each(&self.wanted, self.limits.time_limit()),
         };
         worker(parts, &self.limits, listener)
     }
+
+    /// A worker that hears this library's files; `None` where that is not for this process.
+    ///
+    /// # Errors
+    /// Where the settings of the library, from which files are fetched, are wrong.
+    pub(crate) fn analyst(
+        &self,
+        listener: impl Fn(soniquebay_domain::Progress) + Send + Sync + 'static,
+    ) -> anyhow::Result<Option<Arc<Worker>>> {
+        let Some(pace) = self.analysis.pace() else { return Ok(None) };
+        let (store, analyses) = (self.store.clone(), self.analyses());
+        let (queue, settlement): (Arc<dyn JobQueue>, Arc<dyn Settlement>) = match &self.work.celery {
+            Some(queues) => {
+                let settlement = CelerySettlement::new(queues.analysis.clone(), store.clone());
+                (Arc::new(queues.analysis.clone()), Arc::new(settlement.with_analyses(Arc::clone(&analyses))))
+            }
+            None => (store.clone(), store.clone()),
+        };
+        let gate = Gate::new(Arc::clone(&analyses), Arc::clone(&self.work.queue), self.wanted.clone());
+        let files = Files::new(library_files(&self.services)?, self.folder.path().to_owned());
+        let gate = gate.at(self.analysis.hours());
+        let maker = SoundMaker::new(self.sound.clone(), files, pace, gate, analyses, store.clone());
+        let parts =
+            Parts { queue, settlement, tracks: Some(store.clone()), vectors: store, makers: vec![Arc::new(maker)] };
+        Ok(Some(analyst(parts, pace, listener)))
+    }
+}
+
+/// A worker that takes one file a core at a time: what is heard is never far behind, and none waits behind another's.
+fn analyst(
+    parts: Parts,
+    pace: Pace,
+    listener: impl Fn(soniquebay_domain::Progress) + Send + Sync + 'static,
+) -> Arc<Worker> {
+    let limits = WorkerLimits { concurrency: pace.cores, batch: 1, ..WorkerLimits::default() };
+    Arc::new(Worker::new(parts, limits, listener).hurried_by(shutdown::hurry()))
+}
+
+/// The library from which files are fetched that are not on this machine, where there is one.
+fn library_files(services: &ServicesArgs) -> anyhow::Result<Option<Http>> {
+    let Some(server) = library_url(services)? else { return Ok(None) };
+    let connect = Patience::default().connect;
+    Ok(Some(Http::new(Settings { server, api_key: api_key(services)?, connect, idle_connections: 2 })))
 }
 
 /// The database alone, for a command that needs nothing else.
@@ -286,20 +367,36 @@ fn counters(models: &Models) -> anyhow::Result<Counters> {
 pub(crate) struct Work {
     pub(crate) queue: Arc<dyn JobQueue>,
     pub(crate) bus: Arc<dyn EventBus>,
-    /// The same queue, where jobs are Celery's messages.
-    pub(crate) celery: Option<CeleryQueue>,
+    /// The same, where jobs are Celery's messages.
+    pub(crate) celery: Option<TwoQueues>,
 }
 
 impl Work {
     /// Jobs as Celery's messages on Redis, where the settings say so.
-    pub(crate) async fn by_messages(services: &ServicesArgs, default_space: &Space) -> anyhow::Result<Option<Self>> {
+    pub(crate) async fn by_messages(
+        services: &ServicesArgs,
+        default_space: &Space,
+        sound: &Space,
+    ) -> anyhow::Result<Option<Self>> {
         let Some((broker, results)) = services.celery() else { return Ok(None) };
         let config =
             CeleryConfig::new(broker, results, default_space.clone()).map_err(|error| End::Usage(error.to_string()))?;
         let clock = RedisClock::new(broker).map_err(|error| End::Usage(error.to_string()))?;
         clock.first_look().await;
-        let queue = CeleryQueue::connect(config, Arc::new(clock)).map_err(|error| End::Usage(error.to_string()))?;
-        Ok(Some(Self { queue: Arc::new(queue.clone()), bus: bus(services)?, celery: Some(queue) }))
+        let clock = Arc::new(clock);
+        let heard = config.of_analysis(sound.clone());
+        let connect =
+            |config| CeleryQueue::connect(config, clock.clone()).map_err(|error| End::Usage(error.to_string()));
+        let queues = TwoQueues { embedding: connect(config)?, analysis: connect(heard)? };
+        Ok(Some(Self { queue: Arc::new(queues.clone()), bus: bus(services)?, celery: Some(queues) }))
+    }
+
+    /// Where vectors of what tracks say wait to be made.
+    pub(crate) fn embedding(&self) -> Arc<dyn JobQueue> {
+        match &self.celery {
+            Some(queues) => Arc::new(queues.embedding.clone()),
+            None => Arc::clone(&self.queue),
+        }
     }
 
     fn by_table(services: &ServicesArgs, store: Arc<dyn Database>) -> anyhow::Result<Self> {
@@ -308,7 +405,7 @@ impl Work {
 
     /// What `celery inspect` and Flower see of this process, where jobs are Celery's messages.
     pub(crate) fn node(&self) -> Option<CeleryNode> {
-        self.celery.clone().map(CeleryNode::new)
+        self.celery.clone().map(|queues| CeleryNode::new(queues.embedding))
     }
 }
 
@@ -327,6 +424,8 @@ pub(crate) struct Remote {
     /// `None` where nobody can be asked, and messages say what there is to know.
     pub(crate) tracks: Option<Arc<dyn Tracks>>,
     pub(crate) vectors: Arc<dyn Vectors>,
+    /// What is known of audio, where the library can be asked.
+    pub(crate) analyses: Option<Arc<dyn Analyses>>,
 }
 
 impl Remote {
@@ -335,15 +434,25 @@ impl Remote {
         let server =
             BaseUrl::parse(recommender, 8002).map_err(|error| End::Usage(format!("RECOMMENDER_API_URL: {error}")))?;
         let vectors = RemoteVectors::new(server, api_key(services)?, Patience::default());
-        Ok(Self { tracks: library(services)?, vectors: Arc::new(vectors) })
+        let library = remote_library(services)?;
+        let tracks = library.clone().map(|library| library as Arc<dyn Tracks>);
+        Ok(Self { tracks, vectors: Arc::new(vectors), analyses: library.map(|library| library as _) })
     }
 }
 
 /// The library over HTTP, where it is another process.
 pub(crate) fn library(services: &ServicesArgs) -> anyhow::Result<Option<Arc<dyn Tracks>>> {
-    let Some(url) = services.library() else { return Ok(None) };
-    let server = BaseUrl::parse(url, 8001).map_err(|error| End::Usage(format!("LIBRARY_API_URL: {error}")))?;
+    Ok(remote_library(services)?.map(|library| library as _))
+}
+
+fn remote_library(services: &ServicesArgs) -> anyhow::Result<Option<Arc<RemoteLibrary>>> {
+    let Some(server) = library_url(services)? else { return Ok(None) };
     Ok(Some(Arc::new(RemoteLibrary::new(server, api_key(services)?, Patience::default()))))
+}
+
+fn library_url(services: &ServicesArgs) -> anyhow::Result<Option<BaseUrl>> {
+    let url = services.library().map(|url| BaseUrl::parse(url, 8001)).transpose();
+    Ok(url.map_err(|error| End::Usage(format!("LIBRARY_API_URL: {error}")))?)
 }
 
 fn api_key(services: &ServicesArgs) -> anyhow::Result<Option<ApiKey>> {
@@ -361,16 +470,20 @@ pub(crate) struct Workshop {
     pub(crate) work: Work,
     pub(crate) wanted: Vec<Arc<dyn Vectorizer>>,
     models: Models,
+    analysis: AnalysisArgs,
+    /// Where fetched files lie until they were heard.
+    folder: DataFolder,
 }
 
 impl Workshop {
     pub(crate) async fn open(cli: &Cli) -> anyhow::Result<Self> {
-        let files = DataFolder::open(cli.data.as_deref())?.model();
-        let models = Models::new(files, &cli.embedding, cli.services.redis(), None);
+        let folder = DataFolder::open(cli.data.as_deref())?;
+        let models = Models::new(folder.model(), &cli.embedding, cli.services.redis(), None);
         let wanted = models.wanted()?;
-        let work = Work::by_messages(&cli.services, wanted[0].space()).await?;
+        let sound = soniquebay_analysis::sound_space()?;
+        let work = Work::by_messages(&cli.services, wanted[0].space(), &sound).await?;
         let work = work.ok_or_else(|| missing("REDIS_URL or CELERY_BROKER_URL", "the queue"))?;
-        Ok(Self { work, wanted, models })
+        Ok(Self { work, wanted, models, analysis: cli.analysis.clone(), folder })
     }
 
     pub(crate) fn counters(&self) -> anyhow::Result<Counters> {
@@ -384,14 +497,42 @@ impl Workshop {
         limits: &LimitArgs,
         listener: impl Fn(soniquebay_domain::Progress) + Send + Sync + 'static,
     ) -> anyhow::Result<Arc<Worker>> {
-        let queue = self.work.celery.clone().ok_or_else(|| missing("REDIS_URL or CELERY_BROKER_URL", "the queue"))?;
+        let queues = self.queues()?;
         let parts = Parts {
-            settlement: Arc::new(CelerySettlement::new(queue, Arc::clone(&remote.vectors))),
-            queue: Arc::clone(&self.work.queue),
+            settlement: Arc::new(CelerySettlement::new(queues.embedding, Arc::clone(&remote.vectors))),
+            queue: self.work.embedding(),
             tracks: remote.tracks.clone(),
             vectors: Arc::clone(&remote.vectors),
-            vectorizers: self.wanted.clone(),
+            makers: FromFields::each(&self.wanted, limits.time_limit()),
         };
         Ok(worker(parts, limits, listener))
+    }
+
+    /// A worker that hears the library's files; `None` where that is not for this process, or there is no library to ask.
+    pub(crate) fn analyst(
+        &self,
+        services: &ServicesArgs,
+        remote: &Remote,
+        listener: impl Fn(soniquebay_domain::Progress) + Send + Sync + 'static,
+    ) -> anyhow::Result<Option<Arc<Worker>>> {
+        let Some((pace, analyses)) = self.analysis.pace().zip(remote.analyses.clone()) else { return Ok(None) };
+        let (queues, vectors) = (self.queues()?, Arc::clone(&remote.vectors));
+        let gate = Gate::new(Arc::clone(&analyses), Arc::clone(&self.work.queue), self.wanted.clone());
+        let files = Files::new(library_files(services)?, self.folder.path().to_owned());
+        let (sound, gate) = (soniquebay_analysis::sound_space()?, gate.at(self.analysis.hours()));
+        let maker = SoundMaker::new(sound, files, pace, gate, Arc::clone(&analyses), Arc::clone(&vectors));
+        let settlement = CelerySettlement::new(queues.analysis.clone(), Arc::clone(&vectors));
+        let parts = Parts {
+            queue: Arc::new(queues.analysis),
+            settlement: Arc::new(settlement.with_analyses(analyses)),
+            tracks: remote.tracks.clone(),
+            vectors,
+            makers: vec![Arc::new(maker)],
+        };
+        Ok(Some(analyst(parts, pace, listener)))
+    }
+
+    fn queues(&self) -> anyhow::Result<TwoQueues> {
+        Ok(self.work.celery.clone().ok_or_else(|| missing("REDIS_URL or CELERY_BROKER_URL", "the queue"))?)
     }
 }

@@ -73,6 +73,8 @@ struct WhyJson {
     words: Option<f32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     numbers: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sound: Option<f32>,
     closest: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     matched: Option<&'static str>,
@@ -89,6 +91,7 @@ impl AnswerJson {
             why: WhyJson {
                 words: found.why.words,
                 numbers: found.why.numbers,
+                sound: found.why.sound,
                 closest: found.why.closest.clone(),
                 matched: found.why.matched.map(|matched| matched.name()),
                 relaxed: found.why.relaxed.clone(),

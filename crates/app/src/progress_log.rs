@@ -34,11 +34,12 @@ impl ProgressLog {
             return;
         }
         *told = Instant::now();
+        let what = if progress.step == "analysis" { "files heard" } else { "vectors" };
         match total - done {
-            0 => tracing::info!("{total} vectors are made, {per_second:.0} a second"),
+            0 => tracing::info!("{what}: all {total}, {per_second:.1} a second"),
             left => {
                 let left = Duration::from_secs_f64((left as f64 / per_second.max(1e-3)).min(1e7));
-                tracing::info!("vectors: {done} of {total}, {per_second:.0} a second, {} left", spoken(left));
+                tracing::info!("{what}: {done} of {total}, {per_second:.1} a second, {} left", spoken(left));
             }
         }
     }

@@ -12,19 +12,24 @@ const TICK: Duration = Duration::from_millis(150);
 
 /// Makes every vector that is missing, with a progress bar, and returns when all are there. Where another process works on
 /// the same data, a `serve` or a second import, it does the work and this watches; where that one leaves, this takes over.
-pub(crate) async fn bring_up_to_date(library: &Library, stop: &CancellationToken) -> anyhow::Result<()> {
+/// With `sound`, files are heard, too.
+pub(crate) async fn bring_up_to_date(library: &Library, sound: bool, stop: &CancellationToken) -> anyhow::Result<()> {
     let bar = bar(0, "tracks");
     let mut told = false;
     let result = loop {
         match library.folder.try_lock("vectorizing")? {
-            Ok(_held) => break work(library, &bar, stop).await,
+            Ok(_held) => break work(library, sound, &bar, stop).await,
             Err(holder) => {
-                let waiting = left(library).await?;
+                let (text, files) = (left(library).await?, if sound { unheard(library).await? } else { 0 });
+                let waiting = text + files;
                 if waiting == 0 || stop.is_cancelled() {
                     break Ok(());
                 }
-                // A server without a model would be watched for ever.
-                check_model(library, waiting).await?;
+                // A server without a model would be watched for ever, as would one that was told to pause.
+                check_model(library, text).await?;
+                if text == 0 && library.store.analysis_paused().await? {
+                    break Ok(());
+                }
                 if !std::mem::replace(&mut told, true) {
                     bar.println(format!("{} makes the vectors", holder.0));
                 }
@@ -41,7 +46,7 @@ pub(crate) async fn bring_up_to_date(library: &Library, stop: &CancellationToken
     if stop.is_cancelled() {
         return Err(End::Interrupted.into());
     }
-    let given_up = library.store.job_counts().await?.discarded;
+    let given_up = library.store.counts_by_work().await?.embedding.discarded;
     if given_up > 0 {
         crate::output::note(&format!(
             "{given_up} tracks were given up: `soniquebay serve` lists the reasons at /api/jobs?state=discarded"
@@ -51,15 +56,23 @@ pub(crate) async fn bring_up_to_date(library: &Library, stop: &CancellationToken
 }
 
 /// Works through the jobs of a library whose lock is held.
-async fn work(library: &Library, bar: &ProgressBar, stop: &CancellationToken) -> anyhow::Result<()> {
+async fn work(library: &Library, sound: bool, bar: &ProgressBar, stop: &CancellationToken) -> anyhow::Result<()> {
     library.store.release_orphans().await?;
     library.want_spaces().await?;
     library.store.reconcile().await?;
     let waiting = left(library).await?;
-    if waiting == 0 {
-        return Ok(());
+    if waiting > 0 {
+        check_model(library, waiting).await?;
+        embed(library, bar, stop).await?;
     }
-    check_model(library, waiting).await?;
+    if sound && !stop.is_cancelled() {
+        hear(library, bar, stop).await?;
+    }
+    Ok(())
+}
+
+/// Makes every vector of what tracks say.
+async fn embed(library: &Library, bar: &ProgressBar, stop: &CancellationToken) -> anyhow::Result<()> {
     let worker = library.worker(|_| {});
     let work = worker.drain(stop);
     tokio::pin!(work);
@@ -76,15 +89,56 @@ async fn work(library: &Library, bar: &ProgressBar, stop: &CancellationToken) ->
     if stop.is_cancelled() { Ok(()) } else { check_nothing_waits(library).await }
 }
 
+/// Hears every file, and makes anew what follows from it.
+async fn hear(library: &Library, bar: &ProgressBar, stop: &CancellationToken) -> anyhow::Result<()> {
+    let Some(analyst) = library.analyst(|_| {})? else { return Ok(()) };
+    bar.reset();
+    bar.set_length(0);
+    bar.set_message("files heard");
+    loop {
+        let before = unheard(library).await?;
+        let work = analyst.drain(stop);
+        tokio::pin!(work);
+        loop {
+            show(bar, unheard(library).await?);
+            tokio::select! {
+                result = &mut work => {
+                    result?;
+                    break;
+                }
+                () = tokio::time::sleep(TICK) => {}
+            }
+        }
+        // What was heard counts from now on, and waits for nobody.
+        if left(library).await? > 0 && !stop.is_cancelled() {
+            embed(library, bar, stop).await?;
+        }
+        let now = unheard(library).await?;
+        if now == 0 || now >= before || stop.is_cancelled() {
+            bar.set_message("");
+            return Ok(());
+        }
+    }
+}
+
+/// Files that are still to be heard, those that were given up aside.
+async fn unheard(library: &Library) -> anyhow::Result<u64> {
+    Ok(library.store.counts_by_work().await?.analysis.under_way())
+}
+
 /// Says so where jobs are left that will be tried again: a service was away, or a track failed for now.
 async fn check_nothing_waits(library: &Library) -> anyhow::Result<()> {
-    let counts = library.store.job_counts().await?;
+    let counts = library.store.counts_by_work().await?.embedding;
     let waiting = counts.available + counts.scheduled + counts.running;
     if waiting == 0 {
         return Ok(());
     }
     let some = library.store.jobs(None, None, 100).await?;
-    let reason = some.into_iter().find_map(|job| job.reason).unwrap_or_else(|| "they were not reached".into());
+    let reason = some
+        .into_iter()
+        .filter(|job| !job.job.space.is_sound())
+        .find_map(|job| job.reason)
+        .unwrap_or_else(|| "they were not reached".into());
     Err(End::Partly(format!("{waiting} tracks have no vector yet and will be tried again: {reason}")).into())
 }
 
@@ -101,8 +155,7 @@ async fn check_model(library: &Library, waiting: u64) -> anyhow::Result<()> {
 
 /// Jobs that are still to be done, those that were given up aside.
 async fn left(library: &Library) -> anyhow::Result<u64> {
-    let counts = library.store.job_counts().await?;
-    Ok(counts.available + counts.running)
+    Ok(library.store.counts_by_work().await?.embedding.under_way())
 }
 
 fn show(bar: &ProgressBar, left: u64) {

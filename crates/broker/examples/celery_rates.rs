@@ -90,6 +90,7 @@ async fn main() {
         let done = leases.iter().map(|lease| SettledJob {
             lease: lease.clone(),
             result: Ok(Some(VectorWrite::new(lease.job.track_id, space.clone(), vector.clone(), None))),
+            analysis: None,
         });
         settlement.settle(done.collect()).await.unwrap();
     }
@@ -107,7 +108,7 @@ async fn main() {
         let leases = queue.claim(&space, BATCH, Duration::from_secs(600)).await.unwrap();
         done += leases.len();
         settlement
-            .settle(leases.into_iter().map(|lease| SettledJob { lease, result: Ok(None) }).collect())
+            .settle(leases.into_iter().map(|lease| SettledJob { lease, result: Ok(None), analysis: None }).collect())
             .await
             .unwrap();
     }

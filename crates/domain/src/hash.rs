@@ -2,7 +2,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use crate::TrackFields;
+use crate::{Identity, TrackFields};
 
 macro_rules! hash_type {
     ($(#[$doc:meta])* $name:ident) => {
@@ -114,6 +114,16 @@ impl ContentHash {
     }
 }
 
+impl ContentHash {
+    /// The fingerprint of what a track's sound is made of: its file, as far as size and moment of its last change tell,
+    /// wherever it lies. Nothing for a track without a file. Databases make it the same way, of its columns.
+    pub fn of_file(identity: &Identity) -> Option<Self> {
+        identity.path.as_ref()?;
+        let (size, mtime) = (identity.file_size.unwrap_or(0), identity.file_mtime.unwrap_or(0));
+        Some(Self(format!("{size:016x}{mtime:016x}")))
+    }
+}
+
 impl MetadataHash {
     /// The fingerprint of what filters can ask of `track`.
     pub fn of(track: &TrackFields) -> Self {
@@ -139,6 +149,24 @@ mod tests {
         moved.identity.path = Some("/music/joga.flac".into());
         assert_eq!(ContentHash::of(&track()), ContentHash::of(&moved));
         assert_ne!(MetadataHash::of(&track()), MetadataHash::of(&moved));
+    }
+
+    #[test]
+    fn a_moved_file_sounds_the_same_and_a_changed_one_may_not() {
+        let mut track = track();
+        assert_eq!(ContentHash::of_file(&track.identity), None);
+        track.identity = crate::Identity {
+            path: Some("/a".into()),
+            file_size: Some(10),
+            file_mtime: Some(-1),
+            ..crate::Identity::default()
+        };
+        let before = ContentHash::of_file(&track.identity).unwrap();
+        assert_eq!(before.as_str(), "000000000000000affffffffffffffff");
+        track.identity.path = Some("/b".into());
+        assert_eq!(ContentHash::of_file(&track.identity), Some(before.clone()));
+        track.identity.file_mtime = Some(0);
+        assert_ne!(ContentHash::of_file(&track.identity), Some(before));
     }
 
     #[test]

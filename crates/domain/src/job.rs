@@ -57,20 +57,31 @@ pub enum JobKind {
     EmbedTrack,
     /// The same, unless one made from what the track is now is there already.
     EmbedIfNeeded,
+    /// Hear a track's file: measure it, and make its vector in the sound space.
+    AnalyzeTrack,
 }
 
 impl JobKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::EmbedTrack, Self::EmbedIfNeeded, Self::AnalyzeTrack];
+
+    /// What fills a space.
+    pub fn of(space: &Space) -> Self {
+        if space.is_sound() { Self::AnalyzeTrack } else { Self::EmbedTrack }
+    }
+
     /// The name it has in the queue and on the wire.
     pub fn name(self) -> &'static str {
         match self {
             Self::EmbedTrack => "embed_track",
             Self::EmbedIfNeeded => "embed_if_needed",
+            Self::AnalyzeTrack => "analyze_track",
         }
     }
 
     /// Reads what [`JobKind::name`] writes.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::EmbedTrack, Self::EmbedIfNeeded].into_iter().find(|kind| kind.name() == name)
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
 

@@ -3,6 +3,8 @@
 //! Nothing here does IO or knows an async runtime. Every other crate depends on this one and on few others.
 
 mod access;
+mod analysis;
+mod audio_file;
 mod clock;
 mod fact;
 mod filter;
@@ -18,6 +20,8 @@ mod track;
 mod vector;
 
 pub use access::{KeyHash, Scope, StoredKey};
+pub use analysis::{Analysis, Aspect, AudioHash, FILLABLE, Measure, Measured, TRUSTED, key_number, tagged};
+pub use audio_file::audio_type;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use fact::Facts;
 pub use filter::{Condition, Filter, Range};
@@ -30,10 +34,11 @@ pub use job::{
 pub use key::{Key, Mode, PitchClass};
 pub use patch::{Change, FieldError, TrackPatch, bounds};
 pub use ports::{
-    Applied, BusError, Catalog, CatalogCounts, Database, EmbedError, Embedder, EmbeddingCache, Event, EventBus,
-    FileState, Fingerprint, Happening, Heard, Hit, JobCounts, JobQueue, Keys, Outcome, Progress, Purpose, Reconcile,
-    SettledJob, Settlement, SpaceCoverage, StoreError, StoredVector, Target, TextHit, TextKey, TrackEvent, TrackState,
-    TrackWrite, Tracks, VectorChange, VectorIndex, VectorStore, VectorWrite, Vectorizer, Vectors, WriteMode,
+    Analyses, Applied, BusError, Catalog, CatalogCounts, Database, EmbedError, Embedder, EmbeddingCache, Event,
+    EventBus, FileState, Fingerprint, Happening, Heard, Hit, JobCounts, JobQueue, Keys, Made, MakeError, Maker,
+    Outcome, Progress, Purpose, QueueCounts, Reconcile, SettledJob, Settlement, SpaceCoverage, StoreError,
+    StoredVector, Subject, Target, TextHit, TextKey, TrackEvent, TrackState, TrackWrite, Tracks, VectorChange,
+    VectorIndex, VectorStore, VectorWrite, Vectorizer, Vectors, WriteMode,
 };
 pub use space::{Space, SpaceError};
 pub use track::{Features, Identity, Track, TrackFields, TrackId};

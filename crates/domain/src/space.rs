@@ -11,6 +11,9 @@ pub struct Space {
     revision: String,
 }
 
+/// What stands for a model in the sound space's name.
+const SOUND: &str = "sound";
+
 /// Why a text names no space.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpaceError {
@@ -40,6 +43,19 @@ impl Space {
             return Err(SpaceError::Dims(dims));
         }
         Ok(space)
+    }
+
+    /// The space of what tracks sound like, as this revision of the analysis hears it: `sound/<dims>/<revision>`.
+    ///
+    /// # Errors
+    /// Where length or revision name no space.
+    pub fn sound(dims: usize, revision: &str) -> Result<Self, SpaceError> {
+        Self::new(SOUND, dims, revision)
+    }
+
+    /// Whether its vectors are made of files rather than of what tracks say.
+    pub fn is_sound(&self) -> bool {
+        self.model == SOUND
     }
 
     /// The space of vectors that a client made and did not name.

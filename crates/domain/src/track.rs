@@ -1,8 +1,9 @@
+use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::{ContentHash, MetadataHash, Mode, PitchClass, Timestamp};
+use crate::{Analysis, ContentHash, MetadataHash, Mode, PitchClass, Space, Timestamp};
 
 /// A track's number in the catalogue, always positive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -104,9 +105,11 @@ pub struct Track {
     pub id: TrackId,
     /// Grows with each change, never shrinks.
     pub version: i64,
-    /// What is known of it.
+    /// What is said of it.
     pub fields: TrackFields,
-    /// Fingerprint of what its vectors are made of.
+    /// What is known of its audio.
+    pub analysis: Option<Analysis>,
+    /// Fingerprint of what its vectors are made of, [`Track::counts`].
     pub content_hash: ContentHash,
     /// Fingerprint of what filters use.
     pub metadata_hash: MetadataHash,
@@ -117,6 +120,19 @@ pub struct Track {
 }
 
 impl Track {
+    /// What counts of it: what tags say, and what was measured where they say nothing.
+    pub fn counts(&self) -> Cow<'_, TrackFields> {
+        match &self.analysis {
+            Some(analysis) => Cow::Owned(analysis.measured.fill(&self.fields).0),
+            None => Cow::Borrowed(&self.fields),
+        }
+    }
+
+    /// Fingerprint of what its vectors of this space are made of; nothing where there can be none.
+    pub fn made_from(&self, space: &Space) -> Option<ContentHash> {
+        if space.is_sound() { ContentHash::of_file(&self.fields.identity) } else { Some(self.content_hash.clone()) }
+    }
+
     /// "Artist – Title", as a person would name it.
     pub fn name(&self) -> String {
         let title = self.fields.title.as_deref().unwrap_or("(untitled)");

@@ -4,7 +4,8 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
-    AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT,
+    AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RANGE, RETRY_AFTER,
+    USER_AGENT,
 };
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_rustls::HttpsConnector;
@@ -36,8 +37,19 @@ pub struct Answer {
     pub retry_after: Option<Duration>,
     /// Where else to ask, as the server wrote it.
     pub location: Option<String>,
+    /// Which part of the whole it is, as the server wrote it.
+    pub range: Option<String>,
     /// Empty where an answer that is no success has no end.
     pub body: Bytes,
+}
+
+/// A part of something, as it was answered.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// The answer: 206 where it is a part.
+    pub answer: Answer,
+    /// Bytes of the whole, where the server says it.
+    pub length: Option<u64>,
 }
 
 /// One server, and how it is asked.
@@ -106,6 +118,22 @@ impl Http {
     /// Where there is no whole answer within the bounds; an answer of any status is one.
     pub async fn get(&self, path: &str, bounds: Bounds) -> Result<Answer, HttpError> {
         self.send(Method::GET, path, Bytes::new(), bounds).await
+    }
+
+    /// Asks for at most `length` bytes from `at` on of what lies at a path.
+    ///
+    /// # Errors
+    /// As [`Http::get`].
+    pub async fn get_part(&self, path: &str, at: u64, length: u64, bounds: Bounds) -> Result<Part, HttpError> {
+        let mut request = self.request(Method::GET, path, Bytes::new())?;
+        let range = format!("bytes={at}-{}", at.saturating_add(length.max(1) - 1));
+        let range = HeaderValue::from_str(&range)
+            .map_err(|error| HttpError::new(HttpErrorKind::BadRequest, format!("{path}: {error}")))?;
+        request.headers_mut().insert(RANGE, range);
+        let answer = self.call(request, bounds).await?;
+        // "bytes 0-99/1234"
+        let length = answer.range.as_deref().and_then(|range| range.rsplit('/').next()?.trim().parse().ok());
+        Ok(Part { answer, length })
     }
 
     /// Sends something as JSON.
@@ -211,8 +239,8 @@ impl Http {
             Err(error) if error.is::<LengthLimitError>() => Bytes::new(),
             Err(error) => return Err(self.broken(&*error)),
         };
-        let location = header(LOCATION).map(str::to_owned);
-        Ok(Answer { status: head.status, json, retry_after, location, body })
+        let [location, range] = [LOCATION, CONTENT_RANGE].map(|name| header(name).map(str::to_owned));
+        Ok(Answer { status: head.status, json, retry_after, location, range, body })
     }
 
     fn broken(&self, error: &(dyn Error + 'static)) -> HttpError {

@@ -7,7 +7,7 @@ mod error;
 mod key;
 
 pub use address::{BaseUrl, BaseUrlError};
-pub use client::{Answer, Bounds, Http, Settings};
+pub use client::{Answer, Bounds, Http, Part, Settings};
 pub use error::{HttpError, HttpErrorKind};
 pub use hyper::body::Bytes;
 pub use hyper::{Method, StatusCode};

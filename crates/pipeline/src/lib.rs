@@ -7,9 +7,11 @@ mod progress;
 mod reconcile;
 mod retry;
 mod wanted;
+mod words;
 mod worker;
 
 pub use listener::Listener;
 pub use reconcile::{Differed, ListReconciler, reconcile_until};
 pub use wanted::WantedSpaces;
+pub use words::FromFields;
 pub use worker::{Parts, Worker, WorkerLimits};

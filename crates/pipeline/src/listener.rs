@@ -78,8 +78,10 @@ impl Listener {
         let spaces = self.wanted.get().await?;
         let mut jobs = Vec::with_capacity(latest.len() * spaces.len());
         for (track_id, Latest { priority, told, .. }) in latest.into_iter().filter(|(_, of)| !of.is_gone) {
-            jobs.extend(spaces.iter().map(|space| NewJob {
-                kind: JobKind::EmbedTrack,
+            let has_file = told.as_ref().is_none_or(|told| told.identity.path.is_some());
+            let spaces = spaces.iter().filter(|space| has_file || !space.is_sound());
+            jobs.extend(spaces.map(|space| NewJob {
+                kind: JobKind::of(space),
                 track_id,
                 space: space.clone(),
                 priority,

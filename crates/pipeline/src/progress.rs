@@ -8,6 +8,8 @@ const INTERVAL: Duration = Duration::from_millis(250);
 
 /// Counts a burst of work, from the first job until none is left.
 pub(crate) struct Meter {
+    /// Whether files are heard, rather than tracks embedded.
+    is_analysis: bool,
     burst: Mutex<Option<Burst>>,
 }
 
@@ -18,8 +20,8 @@ struct Burst {
 }
 
 impl Meter {
-    pub(crate) fn new() -> Self {
-        Self { burst: Mutex::new(None) }
+    pub(crate) fn new(is_analysis: bool) -> Self {
+        Self { is_analysis, burst: Mutex::new(None) }
     }
 
     /// Counts `done` more jobs, and tells how far the burst is, where it is time to.
@@ -30,8 +32,8 @@ impl Meter {
             let burst = burst.get_or_insert(Burst { began: now, told: now, done: 0 });
             burst.done += done as u64;
         }
-        let counts = queue.job_counts().await.ok()?;
-        let left = counts.available + counts.running;
+        let counts = queue.counts_by_work().await.ok()?;
+        let left = if self.is_analysis { counts.analysis } else { counts.embedding }.under_way();
         let mut slot = self.burst.lock().unwrap_or_else(PoisonError::into_inner);
         let burst = slot.as_mut()?;
         if left > 0 && burst.told.elapsed() < INTERVAL {
@@ -39,7 +41,7 @@ impl Meter {
         }
         burst.told = Instant::now();
         let progress = Progress {
-            step: "vectorization".into(),
+            step: if self.is_analysis { "analysis" } else { "vectorization" }.into(),
             done: burst.done,
             total: burst.done + left,
             per_second: burst.done as f64 / burst.began.elapsed().as_secs_f64().max(1e-3),

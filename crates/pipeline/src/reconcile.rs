@@ -162,7 +162,9 @@ impl ListReconciler {
             }
             match (order, track, vector) {
                 (Ordering::Greater, _, Some(vector)) => drop(orphans.insert(vector.track_id)),
-                (_, Some(track), Some(vector)) if vector != track && order == Ordering::Equal => {
+                // A track without a file sounds like nothing.
+                (_, Some(track), _) if order != Ordering::Greater && track.made_from(space).is_none() => {}
+                (_, Some(track), Some(vector)) if order == Ordering::Equal && differ_in(space, &track, &vector) => {
                     differing.push(track.track_id);
                     differ.insert((space.clone(), track.track_id), (track, vector));
                 }
@@ -190,12 +192,12 @@ impl ListReconciler {
         }
         // Workers that have no library to ask know what the message tells.
         let job = |track: Track| NewJob {
-            kind: JobKind::EmbedTrack,
+            kind: JobKind::of(space),
             track_id: track.id,
             space: space.clone(),
             priority: Priority::Background,
             delay: Duration::ZERO,
-            told: Some(Box::new(track.fields)),
+            told: Some(Box::new(track.counts().into_owned())),
         };
         let tracks = self.tracks.tracks(ids).await?;
         let asked = tracks.len();
@@ -232,6 +234,13 @@ impl ListReconciler {
         }
         Ok(())
     }
+}
+
+/// Whether a vector, or what lies beside it for filters, is not that of the track as it is. What filters ask follows with
+/// vectors of what tracks say, so that no file is heard for it.
+fn differ_in(space: &Space, track: &Fingerprint, vector: &Fingerprint) -> bool {
+    let is_stale = track.made_from(space) != Some(&vector.content_hash);
+    is_stale || (!space.is_sound() && track.metadata_hash != vector.metadata_hash)
 }
 
 /// A long list, read page by page.

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use soniquebay_domain::{EmbedError, Job, Setback};
+use soniquebay_domain::{Job, MakeError, Setback};
 
 /// First wait after a failure; doubles with each further one.
 const FIRST_DELAY: Duration = Duration::from_secs(2);
@@ -11,17 +11,15 @@ const LONGEST_DELAY: Duration = Duration::from_secs(600);
 /// How long jobs rest while a service is away.
 const SNOOZE: Duration = Duration::from_secs(10);
 
-/// What becomes of a job whose embedding went wrong.
-pub(crate) fn setback(job: &Job, error: &EmbedError) -> Setback {
+/// What becomes of a job whose vector could not be made.
+pub(crate) fn setback(job: &Job, error: &MakeError) -> Setback {
     match error {
-        EmbedError::ModelMissing { .. } | EmbedError::Unavailable(_) | EmbedError::Overloaded => {
-            Setback::Snooze { delay: SNOOZE, reason: error.to_string() }
-        }
-        EmbedError::Refused(reason) => Setback::Discard { reason: reason.clone() },
-        EmbedError::Failed(reason) if job.attempts.made + 1 >= job.attempts.allowed => {
+        MakeError::Away(reason) => Setback::Snooze { delay: SNOOZE, reason: reason.clone() },
+        MakeError::Refused(reason) => Setback::Discard { reason: reason.clone() },
+        MakeError::Failed(reason) if job.attempts.made + 1 >= job.attempts.allowed => {
             Setback::Discard { reason: format!("{reason} (tried {} times)", job.attempts.allowed) }
         }
-        EmbedError::Failed(reason) => {
+        MakeError::Failed(reason) => {
             Setback::Retry { delay: delay(job.attempts.made, job.track_id.get()), reason: reason.clone() }
         }
     }
@@ -41,7 +39,7 @@ fn delay(made: u32, seed: i64) -> Duration {
 mod tests {
     use std::time::Duration;
 
-    use soniquebay_domain::{Attempts, EmbedError, Job, JobId, JobKind, Setback, Space, TrackId};
+    use soniquebay_domain::{Attempts, Job, JobId, JobKind, MakeError, Setback, Space, TrackId};
 
     use super::{LONGEST_DELAY, delay, setback};
 
@@ -68,12 +66,12 @@ mod tests {
 
     #[test]
     fn a_service_that_is_away_spends_no_attempt() {
-        let away = EmbedError::Unavailable("no route".into());
+        let away = MakeError::Away("no route".into());
         assert!(matches!(setback(&job(7), &away), Setback::Snooze { .. }));
-        let failed = EmbedError::Failed("bad text".into());
+        let failed = MakeError::Failed("bad text".into());
         assert!(matches!(setback(&job(0), &failed), Setback::Retry { .. }));
         assert!(matches!(setback(&job(7), &failed), Setback::Discard { reason } if reason.contains("bad text")));
-        let refused = EmbedError::Refused("no direction".into());
+        let refused = MakeError::Refused("no direction".into());
         assert_eq!(setback(&job(0), &refused), Setback::Discard { reason: "no direction".into() });
     }
 }

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use metrics::counter;
-use soniquebay_domain::{JobQueue, Lease, Progress, SettledJob, Settlement, StoreError, Tracks, Vectorizer, Vectors};
+use soniquebay_domain::{JobQueue, Lease, Maker, Progress, SettledJob, Settlement, StoreError, Tracks, Vectors};
 use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 
@@ -19,13 +19,11 @@ pub struct WorkerLimits {
     pub batch: usize,
     /// How long a claim holds without a heartbeat.
     pub lease: Duration,
-    /// How long a batch may take.
-    pub time_limit: Duration,
 }
 
 impl Default for WorkerLimits {
     fn default() -> Self {
-        Self { concurrency: 2, batch: 64, lease: Duration::from_secs(60), time_limit: Duration::from_secs(3600) }
+        Self { concurrency: 2, batch: 64, lease: Duration::from_secs(60) }
     }
 }
 
@@ -54,7 +52,7 @@ pub struct Parts {
     /// The vectors that are there.
     pub vectors: Arc<dyn Vectors>,
     /// What makes vectors, one a space.
-    pub vectorizers: Vec<Arc<dyn Vectorizer>>,
+    pub makers: Vec<Arc<dyn Maker>>,
 }
 
 /// Turns jobs into stored vectors.
@@ -76,13 +74,14 @@ pub struct Worker {
 impl Worker {
     /// A worker over these parts; `listener` hears how far it is, a few times a second.
     pub fn new(parts: Parts, limits: WorkerLimits, listener: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        let is_analysis = parts.makers.iter().any(|maker| maker.space().is_sound());
         Self {
             parts,
             turn: AtomicUsize::new(0),
             alone: RwLock::new(()),
             limits,
             pace: None,
-            meter: Meter::new(),
+            meter: Meter::new(is_analysis),
             listener: Box::new(listener),
             hurry: CancellationToken::new(),
         }
@@ -197,7 +196,7 @@ impl Worker {
             // A look at a server that hangs.
             () = self.overdue(stop) => None,
         };
-        let Some((vectorizer, leases)) = claimed else { return Ok(Step::Idle) };
+        let Some((maker, leases)) = claimed else { return Ok(Step::Idle) };
         let parts = &self.parts;
         let (leases, later) = with_care(leases, self.limits.batch);
         let redelivered = leases.iter().filter(|lease| lease.lost > 0).count();
@@ -213,7 +212,7 @@ impl Worker {
                     false => (Some(self.alone.read().await), None),
                 };
                 let sources = Sources { tracks: parts.tracks.as_deref(), vectors: &*parts.vectors };
-                execute(sources, &*vectorizer, self.limits.time_limit, leases.clone()).await
+                execute(sources, &*maker, leases.clone()).await
             };
             tokio::pin!(work);
             let mut heartbeat = tokio::time::interval(self.limits.lease / 3);
@@ -243,18 +242,18 @@ impl Worker {
     /// Jobs of one space, with what makes its vectors; each call begins with another space, so that one whose model is
     /// slow does not hold the others up. Of a space whose model is away nothing is claimed: its jobs keep their place, and
     /// no attempt is spent.
-    async fn claim(&self) -> Result<Option<(Arc<dyn Vectorizer>, Vec<Lease>)>, StoreError> {
+    async fn claim(&self) -> Result<Option<(Arc<dyn Maker>, Vec<Lease>)>, StoreError> {
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
-        let vectorizers = &self.parts.vectorizers;
-        for offset in 0..vectorizers.len() {
-            let vectorizer = &vectorizers[(first.wrapping_add(offset)) % vectorizers.len()];
-            if let Err(error) = vectorizer.health().await {
-                tracing::debug!(%error, space = %vectorizer.space(), "jobs wait");
+        let makers = &self.parts.makers;
+        for offset in 0..makers.len() {
+            let maker = &makers[(first.wrapping_add(offset)) % makers.len()];
+            if let Err(error) = maker.health().await {
+                tracing::debug!(%error, space = %maker.space(), "jobs wait");
                 continue;
             }
-            let leases = self.parts.queue.claim(vectorizer.space(), self.limits.batch, self.limits.lease).await?;
+            let leases = self.parts.queue.claim(maker.space(), self.limits.batch, self.limits.lease).await?;
             if !leases.is_empty() {
-                return Ok(Some((Arc::clone(vectorizer), leases)));
+                return Ok(Some((Arc::clone(maker), leases)));
             }
         }
         Ok(None)

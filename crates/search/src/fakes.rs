@@ -52,6 +52,11 @@ impl Library {
         }
     }
 
+    /// A track's vector in a second space.
+    pub(crate) fn hear(&self, id: i64, space: &Space, vector: &[f32]) {
+        self.set(TrackId::new(id).unwrap(), space, Vector::new(vector.to_vec()).unwrap());
+    }
+
     fn set(&self, id: TrackId, space: &Space, vector: Vector) {
         let mut state = self.state();
         state.vectors.insert((space.clone(), id), vector);
@@ -67,6 +72,7 @@ impl Library {
         let track = Track {
             id,
             version: 1,
+            analysis: None,
             content_hash: ContentHash::of(&fields),
             metadata_hash: MetadataHash::of(&fields),
             fields,

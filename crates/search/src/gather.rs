@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use soniquebay_domain::{Condition, Facts, Filter, Space, Track, TrackId, Vector, fold};
 
 use crate::recording::Recording;
+use crate::sound::Blend;
 use crate::typed::Typed;
 use crate::{Found, Recommender, SearchError, SimilarOptions};
 
@@ -18,6 +19,8 @@ const MOST: usize = 6400;
 pub(crate) enum Question<'a> {
     /// What is near this vector?
     Near(&'a Vector),
+    /// What is near this in one space and that in another?
+    Blended(&'a Blend),
     /// What do these words stand for?
     Typed(&'a Typed),
 }
@@ -34,8 +37,8 @@ impl Recommender {
     ) -> Result<Vec<Found>, SearchError> {
         let mut gathered = Gathered::new(options, seeds);
         let mut filter = options.filter.clone();
-        if options.relax || options.fold {
-            // An index would count what is folded, and what an earlier pass has found.
+        if options.relax || options.fold || matches!(question, Question::Blended(_)) {
+            // An index would count what is folded, what an earlier pass has found, or what scores less in the other space.
             filter.max_per_artist = None;
         }
         self.fill(question, space, &filter, &mut gathered).await?;
@@ -63,6 +66,7 @@ impl Recommender {
             let left = gathered.left_of(filter);
             let found = match question {
                 Question::Near(query) => self.nearest(space, query, &left, ask).await?,
+                Question::Blended(blend) => self.found(self.blended(space, blend, &left, ask).await?).await?,
                 Question::Typed(typed) => self.typed(typed, space, &left, ask).await?,
             };
             let exhausted = found.len() < ask;
@@ -135,7 +139,7 @@ impl<'a> Gathered<'a> {
         if let Some(artist) = artist(&found.track) {
             *self.of_artist.entry(artist).or_default() += 1;
         }
-        let facts = Facts::of(&found.track.fields);
+        let facts = Facts::of(&found.track.counts());
         let unmet = self.given_up.iter().filter(|condition| !self.options.filter.meets(**condition, &facts));
         found.why.relaxed = unmet.map(|condition| condition.name()).collect();
         self.items.push(found);

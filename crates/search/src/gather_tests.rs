@@ -16,6 +16,7 @@ fn recommender(library: &Arc<Library>) -> Recommender {
         index: Arc::new(MemoryIndex::new(library.clone())),
         vectorizers: vec![Arc::new(Compass { space: ours(), model_missing: false })],
         serving: Serving::new(library.clone(), ours(), Vec::new()),
+        sound: None,
     }
 }
 

@@ -13,6 +13,7 @@ mod kernels;
 mod recommend;
 mod recording;
 mod serving;
+mod sound;
 mod states;
 mod typed;
 mod why;

@@ -86,6 +86,10 @@ pub struct SimilarOptions {
     /// The score then is the cosine between the query so weighed and the stored vectors as they are. Typed words have no
     /// numbers to weigh.
     pub numbers: Option<f32>,
+    /// How much the sound of the seeds counts, 0 to 1. At 1 the sound space alone answers. Between, a score is
+    /// `(1 − sound)` times the cosine in the main space and `sound` times that in the sound space, 0 for a track that has no
+    /// vector there; where no seed has one, the main space alone answers.
+    pub sound: Option<f32>,
     /// Whether conditions of the filter may be given up, one by one, where too few tracks meet all of them.
     pub relax: bool,
     /// Whether versions of one recording (remastered, live, on a compilation) are answered once. Those of a seed are
@@ -127,11 +131,17 @@ pub struct Recommender {
     pub vectorizers: Vec<Arc<dyn Vectorizer>>,
     /// Where to search unless told.
     pub serving: Serving,
+    /// The space of what tracks sound like, where files are heard.
+    pub sound: Option<Space>,
 }
 
 impl Recommender {
     /// Tracks near the weighted sum of the seeds' unit vectors, the seeds left out.
     pub async fn similar(&self, seeds: &[Seed], mut options: SimilarOptions) -> Result<Answer, SearchError> {
+        let share = options.sound.unwrap_or(0.0);
+        if let Some(sound) = self.sound.as_ref().filter(|_| share >= 1.0 && options.space.is_none()) {
+            options.space = Some(sound.clone());
+        }
         let spaces = self.spaces(options.space.take()).await?;
         let tracks = self.seed_tracks(seeds).await?;
         let (space, query) = self.blend_in_one_of(seeds, spaces).await?;
@@ -144,13 +154,23 @@ impl Recommender {
             filter.excluded_artists.extend(artists.filter(|artist| !artist.is_empty()));
         }
         let all: Vec<&Track> = tracks.values().collect();
-        let mut items = self.gather(&Question::Near(&query), &space, &options, &all).await?;
+        let blend = match share > 0.0 && !space.is_sound() {
+            true => self.blend_with_sound(seeds, &query, share).await?,
+            false => None,
+        };
+        let question = blend.as_ref().map_or(Question::Near(&query), Question::Blended);
+        let mut items = self.gather(&question, &space, &options, &all).await?;
         let liked: Vec<&Track> =
             seeds.iter().filter(|seed| seed.weight > 0.0).filter_map(|seed| tracks.get(&seed.track_id)).collect();
         for found in &mut items {
             found.why.closest = why::closest(&liked, &found.track);
         }
         self.tell_shares(&space, &query, &mut items).await?;
+        match &blend {
+            Some(blend) => self.tell_sound(blend, &mut items).await?,
+            None if space.is_sound() => items.iter_mut().for_each(|found| found.why.sound = Some(found.score)),
+            None => {}
+        }
         Ok(Answer { space, items })
     }
 
@@ -187,6 +207,7 @@ impl Recommender {
     pub(crate) async fn spaces(&self, asked: Option<Space>) -> Result<Vec<Space>, SearchError> {
         let Some(space) = asked else { return Ok(self.serving.in_order().await?) };
         let is_known = space == *self.serving.preferred()
+            || self.sound.as_ref() == Some(&space)
             || self.vectors.spaces().await?.iter().any(|coverage| coverage.space == space);
         if is_known { Ok(vec![space]) } else { Err(SearchError::UnknownSpace(space)) }
     }
@@ -242,7 +263,7 @@ impl Recommender {
         }
     }
 
-    async fn blend(&self, seeds: &[Seed], space: &Space) -> Result<Vector, SearchError> {
+    pub(crate) async fn blend(&self, seeds: &[Seed], space: &Space) -> Result<Vector, SearchError> {
         let ids = seeds.iter().map(|seed| seed.track_id).collect();
         let stored = self.vectors.vectors(space, ids).await?;
         let units: HashMap<_, _> = stored.into_iter().map(|s| (s.track_id, s.vector.to_unit())).collect();
@@ -270,7 +291,9 @@ impl Recommender {
                 return Ok(SearchError::NoVector { id, space: space.clone() });
             }
             let state = self.vectors.states(space, vec![id]).await?.pop();
-            Ok(state.map_or(SearchError::NoTrack(id), |(id, state)| SearchError::Pending { id, state }))
+            // It is in the catalogue: of a track without a file there is no vector of sound.
+            let nothing = SearchError::NoVector { id, space: space.clone() };
+            Ok(state.map_or(nothing, |(id, state)| SearchError::Pending { id, state }))
         };
         look.await.unwrap_or_else(|error: StoreError| error.into())
     }
@@ -293,6 +316,11 @@ impl Recommender {
         k: usize,
     ) -> Result<Vec<Found>, SearchError> {
         let hits = self.index.search(space, query, k, filter).await?;
+        self.found(hits).await
+    }
+
+    /// The tracks of these hits.
+    pub(crate) async fn found(&self, hits: Vec<Hit>) -> Result<Vec<Found>, SearchError> {
         let ids = hits.iter().map(|hit| hit.track_id).collect();
         let mut tracks: HashMap<_, _> = self.catalog.tracks(ids).await?.into_iter().map(|t| (t.id, t)).collect();
         let found = |hit: &Hit| {

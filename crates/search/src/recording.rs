@@ -156,6 +156,7 @@ mod tests {
         Recording::of(&Track {
             id: TrackId::new(1).unwrap(),
             version: 1,
+            analysis: None,
             content_hash: ContentHash::of(&fields),
             metadata_hash: MetadataHash::of(&fields),
             fields,

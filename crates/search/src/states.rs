@@ -19,7 +19,8 @@ impl TrackStates {
     /// Where vectors or jobs cannot be read.
     pub async fn of(&self, track: &Track) -> Result<TrackState, StoreError> {
         let stored = self.vectors.vectors(&self.space, vec![track.id]).await?.pop();
-        if stored.as_ref().is_some_and(|stored| stored.content_hash == track.content_hash) {
+        let made_from = track.made_from(&self.space);
+        if stored.as_ref().is_some_and(|stored| Some(&stored.content_hash) == made_from.as_ref()) {
             return Ok(TrackState::Ready);
         }
         let failed = self.queue.failures(&self.space, vec![track.id]).await?.pop();

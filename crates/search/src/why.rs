@@ -31,6 +31,8 @@ pub struct Why {
     pub words: Option<f32>,
     /// The part of the cosine that comes from measured numbers.
     pub numbers: Option<f32>,
+    /// The part of the score that comes from sound, where that was asked for and the track has been heard.
+    pub sound: Option<f32>,
     /// The facts that agree with a seed's: "same genre", "near tempo".
     pub closest: Vec<&'static str>,
     /// For a typed search, which side found it.
@@ -61,7 +63,9 @@ pub(crate) fn closest(seeds: &[&Track], found: &Track) -> Vec<&'static str> {
         ("near tempo", near_tempo),
         ("compatible key", |a, b| key(a).zip(key(b)).is_some_and(|(a, b)| a.is_compatible(b))),
     ];
-    let agrees = |test: Agrees| seeds.iter().any(|s| test(&s.fields, &found.fields));
+    let found = found.counts();
+    let seeds: Vec<_> = seeds.iter().map(|seed| seed.counts()).collect();
+    let agrees = |test: Agrees| seeds.iter().any(|seed| test(seed, &found));
     common.into_iter().filter(|(_, test)| agrees(*test)).map(|(name, _)| name).collect()
 }
 

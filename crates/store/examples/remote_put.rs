@@ -123,6 +123,7 @@ async fn serve(store: Arc<SqliteStore>, space: &Space) -> RemoteVectors {
         index: Arc::new(MemoryIndex::new(store.clone())),
         vectorizers: vec![Arc::new(NoModel(space.clone()))],
         serving: Serving::new(store.clone(), space.clone(), Vec::new()),
+        sound: None,
     };
     let operations = Operations {
         queue: store.clone(),
@@ -140,7 +141,9 @@ async fn serve(store: Arc<SqliteStore>, space: &Space) -> RemoteVectors {
         mirror: true,
         library: None,
         recommender: Arc::new(recommender),
-        states: Some(Arc::new(TrackStates { vectors: store.clone(), queue: store, space: space.clone() })),
+        states: Some(Arc::new(TrackStates { vectors: store.clone(), queue: store.clone(), space: space.clone() })),
+        sound_states: None,
+        analyses: store,
         operations,
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

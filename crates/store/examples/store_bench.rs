@@ -79,7 +79,7 @@ async fn fill(name: &str, store: &dyn Database, space: &Space, tracks: usize) ->
         for lease in leases {
             let (id, hash) = (lease.job.track_id, hashes.get(&lease.job.track_id).cloned());
             let write = VectorWrite::new(id, space.clone(), vector(id.get().unsigned_abs())?, hash);
-            settled.push(SettledJob { lease, result: Ok(Some(write)) });
+            settled.push(SettledJob { lease, result: Ok(Some(write)), analysis: None });
         }
         working += made.elapsed();
         store.settle(settled).await?;

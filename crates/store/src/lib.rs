@@ -4,6 +4,7 @@
 //! job, are each one transaction. [`postgres::PostgresStore`] does the same for any number of processes. [`remote`] asks a
 //! library and a recommender that are other processes.
 
+mod counting;
 mod numbers;
 pub mod postgres;
 pub mod redis;
@@ -17,6 +18,9 @@ const MAX_ATTEMPTS: u32 = 8;
 
 /// Two recordings of one name are the same track where their lengths differ by no more than this, in seconds.
 const SAME_DURATION: f64 = 2.0;
+
+/// The switch that pauses the analysis of files.
+const PAUSED: &str = "analysis_paused";
 
 /// What a store does beside keeping tracks and vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

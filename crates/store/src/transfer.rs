@@ -64,6 +64,7 @@ pub async fn transfer(
 ) -> Result<Transferred, TransferError> {
     refuse_strangers(from, to).await?;
     to.want_spaces(from.wanted_spaces().await?).await?;
+    to.pause_analysis(from.analysis_paused().await?).await?;
     from.release_orphans().await?;
     let total = from.counts().await?.tracks;
     let mut steps = Steps { told, step: "tracks", done: 0, total };

@@ -51,7 +51,7 @@ impl Rig<'_> {
 
     async fn settle(&self, lease: &Lease, setback: Option<Setback>) -> usize {
         let result = setback.map_or(Ok(None), Err);
-        self.settlement.settle(vec![SettledJob { lease: lease.clone(), result }]).await.unwrap()
+        self.settlement.settle(vec![SettledJob { lease: lease.clone(), result, analysis: None }]).await.unwrap()
     }
 
     async fn is_empty(&self) {

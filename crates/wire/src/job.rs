@@ -31,7 +31,7 @@ impl From<JobCounts> for JobCountsView {
 pub struct JobView {
     /// Its name in the queue: digits in a database, a task id on Celery.
     pub id: String,
-    /// "embed_track" or "embed_if_needed".
+    /// "embed_track", "embed_if_needed" or "analyze_track".
     pub kind: &'static str,
     /// For which track.
     pub track_id: i64,

@@ -18,5 +18,8 @@ pub use filter::{FilterInput, MAX_EXCLUDED_ARTISTS, MAX_EXCLUDED_TRACKS, RangeIn
 pub use job::{JobCountsView, JobView};
 pub use problem::{FieldProblem, ProblemView};
 pub use time::rfc3339;
-pub use track::{StateView, TrackRecord, TrackView, clean_text, parse_track, read_track, untitled, write_fields};
+pub use track::{
+    AnalysisInput, AnalysisView, StateView, TrackRecord, TrackView, clean_text, parse_track, read_track, untitled,
+    write_fields,
+};
 pub use vector::{VectorAnswer, VectorInput, VectorOutput, VectorRecord, VectorView, read_embedding};

@@ -142,7 +142,7 @@ pub(crate) async fn cancel_job(
 #[utoipa::path(
     post, path = "/api/jobs/retry", operation_id = "retry_jobs", tag = "jobs",
     params(("kind" = Option<String>, Query, description = "Only those of this kind", example = "embed_track",
-        pattern = "^(embed_track|embed_if_needed)$")),
+        pattern = "^(embed_track|embed_if_needed|analyze_track)$")),
     responses((status = 200, description = "How many there were", body = RetriedView))
 )]
 pub(crate) async fn retry_jobs(
@@ -152,7 +152,7 @@ pub(crate) async fn retry_jobs(
     let kind = params.text("kind").map(|name| {
         let kind = JobKind::parse(&name);
         if kind.is_none() {
-            params.refuse("kind", "is one of embed_track, embed_if_needed");
+            params.refuse("kind", "is one of embed_track, embed_if_needed, analyze_track");
         }
         kind
     });

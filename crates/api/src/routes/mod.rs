@@ -1,5 +1,6 @@
 //! The endpoints: one file each, or one for a small group.
 
+pub(crate) mod analysis;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod jobs;

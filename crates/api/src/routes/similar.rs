@@ -47,6 +47,9 @@ pub(crate) struct SeedsInput {
     /// How much the seeds' measured numbers count beside their words: 0, not at all, to 1, as they are stored.
     #[schema(minimum = 0, maximum = 1)]
     numbers: Option<f64>,
+    /// How much the seeds' sound counts: 0, not at all, to 1, alone. Tracks that were not heard count as unlike it in sound.
+    #[schema(minimum = 0, maximum = 1)]
+    sound: Option<f64>,
     /// Whether conditions of the filter may be given up where too few tracks meet all of them: the key first, then tempo,
     /// duration, tags, years and genre.
     relax: Option<bool>,
@@ -99,6 +102,9 @@ pub(crate) struct WhyView {
     /// The part of the cosine that comes from measured numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     numbers: Option<f32>,
+    /// The part of the score that comes from sound, where that was asked for and the track has been heard.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sound: Option<f32>,
     /// Facts that agree with a seed's: "same genre", "near tempo".
     closest: Vec<&'static str>,
     /// For a typed search: "text", "meaning" or "both".
@@ -119,12 +125,12 @@ impl From<Answer> for AnswerView {
 
 impl From<Found> for FoundView {
     fn from(found: Found) -> Self {
-        let Why { words, numbers, closest, matched, relaxed } = found.why;
+        let Why { words, numbers, sound, closest, matched, relaxed } = found.why;
         Self {
             track: TrackView::from(&found.track),
             score: found.score,
             distance: 1.0 - found.score,
-            why: WhyView { words, numbers, closest, matched: matched.map(|matched| matched.name()), relaxed },
+            why: WhyView { words, numbers, sound, closest, matched: matched.map(|matched| matched.name()), relaxed },
             versions: found.versions.into_iter().map(TrackId::get).collect(),
         }
     }
@@ -155,6 +161,7 @@ pub(crate) async fn similar_to_seeds(
         limit: input.limit,
         space: input.space,
         numbers: input.numbers,
+        sound: input.sound,
         relax: input.relax,
         fold: input.fold,
     };
@@ -183,6 +190,7 @@ pub(crate) struct OptionsInput {
     pub(crate) limit: Option<usize>,
     pub(crate) space: Option<String>,
     pub(crate) numbers: Option<f64>,
+    pub(crate) sound: Option<f64>,
     pub(crate) relax: Option<bool>,
     pub(crate) fold: Option<bool>,
 }
@@ -196,6 +204,9 @@ impl OptionsInput {
         }
         if let Some(numbers) = self.numbers.filter(|numbers| !(0.0..=1.0).contains(numbers)) {
             errors.push(FieldError::new("numbers", format!("{numbers} is not from 0 to 1")));
+        }
+        if let Some(sound) = self.sound.filter(|sound| !(0.0..=1.0).contains(sound)) {
+            errors.push(FieldError::new("sound", format!("{sound} is not from 0 to 1")));
         }
         let space = self.space.and_then(|name| {
             Space::parse(&name).map_err(|error| errors.push(FieldError::new("space", error.to_string()))).ok()
@@ -211,8 +222,8 @@ impl OptionsInput {
         if !errors.is_empty() {
             return Err(ApiError::fields(Code::InvalidFilter, errors));
         }
-        let numbers = self.numbers.map(|numbers| numbers as f32);
+        let [numbers, sound] = [self.numbers, self.sound].map(|weight| weight.map(|weight| weight as f32));
         let (relax, fold) = (self.relax.unwrap_or(false), self.fold.unwrap_or(false));
-        Ok(SimilarOptions { filter, limit, space, numbers, relax, fold })
+        Ok(SimilarOptions { filter, limit, space, numbers, sound, relax, fold })
     }
 }

@@ -63,6 +63,7 @@ impl App {
             index: Arc::new(MemoryIndex::new(store.clone())),
             vectorizers: vec![vectorizer],
             serving: Serving::new(store.clone(), space(), Vec::new()),
+            sound: None,
         };
         let recommender = Arc::new(recommender);
         let checks = [
@@ -83,8 +84,18 @@ impl App {
         let states = TrackStates { vectors: store.clone(), queue: store.clone(), space: space() };
         let states = Some(Arc::new(states));
         let keys = store.clone();
-        let services =
-            Services { catalog: store.clone(), vectors: store, mirror, library, recommender, states, operations };
+        let sound_states = TrackStates { vectors: store.clone(), queue: store.clone(), space: sound() };
+        let services = Services {
+            catalog: store.clone(),
+            analyses: store.clone(),
+            vectors: store,
+            mirror,
+            library,
+            recommender,
+            states,
+            sound_states: Some(Arc::new(sound_states)),
+            operations,
+        };
         Self { router: combined_router(services.clone()), services, keys, _folder: folder }
     }
 
@@ -173,6 +184,10 @@ impl Answer {
         }
         problem
     }
+}
+
+pub(crate) fn sound() -> Space {
+    Space::sound(3, "ears-1").unwrap()
 }
 
 pub(crate) fn space() -> Space {

@@ -3,6 +3,7 @@
 
 mod access;
 mod app;
+mod audio;
 mod bad_input;
 mod description;
 mod keys;

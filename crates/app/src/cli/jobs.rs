@@ -39,7 +39,7 @@ pub(crate) enum JobsCommand {
         #[arg(required_unless_present_any = ["all", "kind"], value_parser = job_id)]
         id: Option<JobId>,
 
-        /// All jobs of this kind that were given up: embed_track or embed_if_needed.
+        /// All jobs of this kind that were given up: embed_track, embed_if_needed or analyze_track.
         #[arg(long, value_name = "KIND", conflicts_with_all = ["id", "all"], value_parser = job_kind)]
         kind: Option<JobKind>,
 
@@ -66,7 +66,7 @@ fn job_id(text: &str) -> Result<JobId, String> {
 }
 
 fn job_kind(name: &str) -> Result<JobKind, String> {
-    JobKind::parse(name).ok_or_else(|| "one of embed_track, embed_if_needed".to_owned())
+    JobKind::parse(name).ok_or_else(|| "one of embed_track, embed_if_needed, analyze_track".to_owned())
 }
 
 fn job_state(name: &str) -> Result<JobState, String> {

@@ -54,8 +54,12 @@ impl LimitArgs {
             concurrency: self.concurrency.most,
             batch: usize::from(self.batch),
             lease: Duration::from_secs(self.lease),
-            time_limit: Duration::from_secs(self.time_limit),
         }
+    }
+
+    /// How long a batch may take.
+    pub(crate) fn time_limit(&self) -> Duration {
+        Duration::from_secs(self.time_limit)
     }
 
     /// Fewest and most batches side by side, where that follows the load.

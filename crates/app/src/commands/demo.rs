@@ -42,7 +42,7 @@ pub(crate) async fn run(cli: &Cli, args: &DemoArgs, stop: &CancellationToken) ->
         }
         Some(path) => import_file(&library, path, stop).await?,
     }
-    scan::finish(&library, true, stop).await?;
+    scan::finish(&library, true, false, stop).await?;
     output::note(&format!(
         "in {:.1} s; the library is in {}",
         began.elapsed().as_secs_f64(),

@@ -25,7 +25,7 @@ pub(crate) async fn run(cli: &Cli, args: &ImportArgs, stop: &CancellationToken) 
     } else {
         say(&report);
     }
-    finish(&library, !args.no_wait, stop).await?;
+    finish(&library, !args.no_wait, false, stop).await?;
     match report.failed_total {
         0 => Ok(()),
         failed => Err(End::Partly(format!("{failed} lines could not be used")).into()),

@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod analysis;
 mod config;
 mod demo;
 mod doctor;
@@ -43,6 +44,7 @@ pub(crate) async fn run(cli: Cli, settings: Settings) -> anyhow::Result<()> {
         Command::Keys(command) => or_stop(keys::run(&cli, command), &stop).await,
         Command::Eval(args) => eval::run(&cli, args, &stop).await,
         Command::Jobs(command) => or_stop(jobs::run(&cli, command), &stop).await,
+        Command::Analysis(command) => or_stop(analysis::run(&cli, command), &stop).await,
         Command::Spaces(command) => or_stop(spaces::run(&cli, command), &stop).await,
         Command::Model(command) => model::run(&cli, command, &stop).await,
         Command::Doctor(args) => or_stop(doctor::run(&cli, args, &settings), &stop).await,

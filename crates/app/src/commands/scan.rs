@@ -22,7 +22,7 @@ pub(crate) async fn run(cli: &Cli, args: &ScanArgs, stop: &CancellationToken) ->
     } else {
         say(&report);
     }
-    finish(&library, !args.no_wait, stop).await?;
+    finish(&library, !args.no_wait, args.wait_for_sound, stop).await?;
     match report.failed_total {
         0 => Ok(()),
         failed => Err(End::Partly(format!("{failed} files or folders could not be read")).into()),
@@ -65,8 +65,13 @@ pub(crate) fn flag(stop: &CancellationToken) -> StopFlag {
     flag
 }
 
-/// Vectors for what was read, unless told not to wait.
-pub(crate) async fn finish(library: &Library, wait: bool, stop: &CancellationToken) -> anyhow::Result<()> {
+/// Vectors for what was read, unless told not to wait; those of how it sounds only where told to wait for them.
+pub(crate) async fn finish(
+    library: &Library,
+    wait: bool,
+    wait_for_sound: bool,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
     if stop.is_cancelled() {
         return Err(End::Interrupted.into());
     }
@@ -75,13 +80,26 @@ pub(crate) async fn finish(library: &Library, wait: bool, stop: &CancellationTok
         return Ok(());
     }
     if wait {
-        bring_up_to_date(library, stop).await?;
+        bring_up_to_date(library, wait_for_sound, stop).await?;
         match other_space(library).await? {
             Some(space) => output::note(&format!(
                 "the server that runs makes vectors of {space}; to fill {}, give it these settings and start it again",
                 library.preferred()
             )),
             None => output::note(&format!("{} tracks have their vectors", ready(library).await?)),
+        }
+        let unheard = library.store.counts_by_work().await?.analysis;
+        if unheard.under_way() + unheard.scheduled > 0 {
+            output::note(&format!(
+                "{} files are still to be heard: `soniquebay serve` does it, at its leisure",
+                unheard.under_way() + unheard.scheduled
+            ));
+        }
+        if unheard.discarded > 0 {
+            output::note(&format!(
+                "{} files cannot be heard: `soniquebay jobs list --state discarded` says why",
+                unheard.discarded
+            ));
         }
     }
     Ok(())

@@ -60,6 +60,10 @@ pub(crate) async fn serve(
     let progress = host.progress(Arc::clone(&library.work.bus));
     let worker = library.worker(progress);
     host.run(|stop| async move { worker.run(&stop).await });
+    let progress = host.progress(Arc::clone(&library.work.bus));
+    if let Some(analyst) = library.analyst(progress)? {
+        host.run(|stop| async move { analyst.run(&stop).await });
+    }
     keep_queued(library, &mut host);
     host.wait().await
 }

@@ -13,7 +13,7 @@ pub(crate) async fn run(cli: &Cli, args: &SimilarArgs) -> anyhow::Result<()> {
     let library = Library::open(cli).await?;
     let track = resolve(&library, &args.track).await?;
     let seeds = [Seed { track_id: track.id, weight: 1.0 }];
-    let options = SimilarOptions { numbers: args.numbers, ..options(&args.answer)? };
+    let options = SimilarOptions { numbers: args.numbers, sound: args.sound, ..options(&args.answer)? };
     let answer = match library.recommender_on_disk().await?.similar(&seeds, options).await {
         Ok(answer) => answer,
         Err(SearchError::Pending { .. }) if matches!(library.health().await, Err(EmbedError::ModelMissing { .. })) => {

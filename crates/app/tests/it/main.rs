@@ -18,6 +18,7 @@ mod demo_catalogue;
 mod doctor;
 mod embedding;
 mod faults;
+mod hearing;
 mod kill;
 mod model;
 mod music_folder;

@@ -36,7 +36,18 @@ impl Town {
         self.start_with(role, &[], &[])
     }
 
+    /// The same, in this working folder.
+    pub(crate) fn start_in(&self, role: &str, folder: &std::path::Path) -> Server {
+        let mut command = self.command(role, &[], &[]);
+        command.current_dir(folder);
+        Server::start(command)
+    }
+
     pub(crate) fn start_with(&self, role: &str, arguments: &[&str], settings: &[(&str, &str)]) -> Server {
+        Server::start(self.command(role, arguments, settings))
+    }
+
+    fn command(&self, role: &str, arguments: &[&str], settings: &[(&str, &str)]) -> std::process::Command {
         let (port, folder) = match role {
             "library" => (self.library, &self.folders[0]),
             "recommender" => (self.recommender, &self.folders[1]),
@@ -45,7 +56,7 @@ impl Town {
         let listen = format!("127.0.0.1:{port}");
         let mut command = folder.command(&[role, "--listen", &listen]);
         command.args(arguments).envs(self.settings()).envs(settings.iter().copied());
-        Server::start(command)
+        command
     }
 
     pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {

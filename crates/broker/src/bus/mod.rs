@@ -1,9 +1,11 @@
 //! How parts tell each other what happened: within a process, and over Redis between processes.
 
+mod heard;
 mod in_process;
 mod publishing;
 mod redis;
 
+pub use heard::PublishingAnalyses;
 pub use in_process::LocalBus;
 pub use publishing::PublishingCatalog;
 pub(crate) use redis::TRACKS;

@@ -22,15 +22,16 @@ impl PublishingCatalog {
     pub fn new(inner: Arc<dyn Catalog>, bus: Arc<dyn EventBus>) -> Self {
         Self { inner, bus }
     }
+}
 
-    async fn tell(&self, events: Vec<Event>) {
-        let count = events.len() as u64;
-        match self.bus.publish(events).await {
-            Ok(()) => counter!("soniquebay_events_published_total").increment(count),
-            Err(error) => {
-                counter!("soniquebay_events_unpublished_total").increment(count);
-                tracing::warn!(%error, events = count, "nobody was told of these writes; they are found later");
-            }
+/// Tells the bus of writes that were made.
+pub(super) async fn tell(bus: &dyn EventBus, events: Vec<Event>) {
+    let count = events.len() as u64;
+    match bus.publish(events).await {
+        Ok(()) => counter!("soniquebay_events_published_total").increment(count),
+        Err(error) => {
+            counter!("soniquebay_events_unpublished_total").increment(count);
+            tracing::warn!(%error, events = count, "nobody was told of these writes; they are found later");
         }
     }
 }
@@ -66,13 +67,13 @@ impl Catalog for PublishingCatalog {
         // As they are now: a write says what changed, an event what the track is.
         let tracks = self.inner.tracks(changed.iter().map(|(id, ..)| *id).collect()).await.unwrap_or_default();
         let mut told: HashMap<TrackId, TrackFields> =
-            tracks.into_iter().map(|track| (track.id, track.fields)).collect();
+            tracks.into_iter().map(|track| (track.id, track.counts().into_owned())).collect();
         let event = |(track_id, happening, priority): (TrackId, Happening, Priority)| {
             let told = told.remove(&track_id).map(Box::new);
             Event::Track(TrackEvent { happening, track_id, priority, told })
         };
         let events = changed.into_iter().map(event).collect();
-        self.tell(events).await;
+        tell(&*self.bus, events).await;
         Ok(applied)
     }
 
@@ -83,7 +84,7 @@ impl Catalog for PublishingCatalog {
                 let (happening, priority) = (Happening::Deleted, Priority::Normal);
                 Event::Track(TrackEvent { happening, track_id, priority, told: None })
             };
-            self.tell(ids.into_iter().map(event).collect()).await;
+            tell(&*self.bus, ids.into_iter().map(event).collect()).await;
         }
         Ok(removed)
     }

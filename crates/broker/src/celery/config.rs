@@ -5,6 +5,9 @@ use std::time::Duration;
 use redis::{ConnectionInfo, IntoConnectionInfo};
 use soniquebay_domain::Space;
 
+/// Name of the queue of files to be heard.
+const ANALYSIS: &str = "analysis";
+
 /// How jobs travel as Celery messages.
 #[derive(Clone, Debug)]
 pub struct CeleryConfig {
@@ -13,7 +16,7 @@ pub struct CeleryConfig {
     pub(super) results: Option<ConnectionInfo>,
     /// The space of messages that name none, as those of a Python producer.
     pub default_space: Space,
-    /// Name of the queue: `vectorization`.
+    /// Name of the queue: `vectorization`, or `analysis` for files to be heard.
     pub queue: String,
     /// What `celery inspect` calls this process: `soniquebay-<pid>@<host>`. No two may have the same name.
     pub node: String,
@@ -79,6 +82,14 @@ impl CeleryConfig {
             dead_letters: 10_000,
             concurrency: 2,
         })
+    }
+}
+
+impl CeleryConfig {
+    /// The same for files to be heard into this space: a queue of their own, which no Python worker listens to.
+    #[must_use]
+    pub fn of_analysis(&self, sound: Space) -> Self {
+        Self { queue: ANALYSIS.into(), default_space: sound, ..self.clone() }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Jobs as Celery messages on Redis: what a Python producer or worker of Celery 5 sends and reads, and safer.
 //!
-//! [`CeleryQueue`] queues and claims, [`CelerySettlement`] ends jobs together with their vectors, [`CeleryNode`] is what
+//! [`CeleryQueue`] queues and claims, [`TwoQueues`] keeps files to be heard on a queue of their own, [`CelerySettlement`] ends jobs together with their vectors, [`CeleryNode`] is what
 //! `celery inspect`, `celery events` and Flower see.
 
 mod config;
@@ -16,8 +16,10 @@ mod queue;
 mod redis;
 mod settlement;
 mod task;
+mod two;
 
 pub use config::{CeleryConfig, CeleryConfigError};
 pub use node::CeleryNode;
 pub use queue::CeleryQueue;
 pub use settlement::CelerySettlement;
+pub use two::TwoQueues;

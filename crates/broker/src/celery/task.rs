@@ -11,13 +11,15 @@ use super::keys::job_subject;
 use super::message::{Draft, Message, SPACE, SUBJECT, read_track};
 
 /// Names of the tasks, as `celery inspect registered` lists them.
-pub(super) const NAMES: [&str; 3] = ["calculate_vector", "calculate_vector_if_needed", "vectorization.calculate"];
+pub(super) const NAMES: [&str; 4] =
+    ["analysis.analyze_track", "calculate_vector", "calculate_vector_if_needed", "vectorization.calculate"];
 
 /// The job that a message asks for.
 pub(super) fn read(message: &Message, default: &Space, attempts: u32) -> Result<Job, Failure> {
     let (kind, parameters): (_, &[&str]) = match message.task.as_str() {
         "calculate_vector" | "vectorization.calculate" => (JobKind::EmbedTrack, &["track_id", "metadata"]),
         "calculate_vector_if_needed" => (JobKind::EmbedIfNeeded, &["track_id"]),
+        "analysis.analyze_track" => (JobKind::AnalyzeTrack, &["track_id", "metadata"]),
         other => return Err(Failure::not_registered(other)),
     };
     if message.is_in_chord() {
@@ -62,6 +64,8 @@ pub(super) fn fingerprint(told: Option<&TrackFields>) -> String {
 pub(super) fn write(job: &NewJob, id: &str, queue: &str, default: &Space, eta: Option<Timestamp>) -> Vec<u8> {
     let track = job.track_id.get();
     let (task, args) = match (job.kind, &job.told) {
+        (JobKind::AnalyzeTrack, Some(told)) => ("analysis.analyze_track", json!([track, write_fields(told)])),
+        (JobKind::AnalyzeTrack, None) => ("analysis.analyze_track", json!([track])),
         (JobKind::EmbedIfNeeded, _) => ("calculate_vector_if_needed", json!([track])),
         (JobKind::EmbedTrack, Some(told)) => ("calculate_vector", json!([track, write_fields(told)])),
         (JobKind::EmbedTrack, None) => ("vectorization.calculate", json!([track])),

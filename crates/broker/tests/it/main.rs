@@ -15,5 +15,6 @@ mod interop_tools;
 mod outages;
 mod queue;
 mod rig;
+mod two;
 mod watched;
 mod work;

@@ -22,7 +22,7 @@ async fn a_redis_that_forgot_everything_is_worked_with_anew() {
     assert_eq!(rig.queue.enqueue(vec![job(1, Priority::Normal)]).await.unwrap(), 1);
     let new = rig.claim(1).await;
     assert!(new[0].token.0 > old[0].token.0, "no token is given out twice");
-    let done = |lease| SettledJob { result: Ok(Some(write(lease))), lease: lease.clone() };
+    let done = |lease| SettledJob { result: Ok(Some(write(lease))), lease: lease.clone(), analysis: None };
     assert_eq!(rig.settlement.settle(vec![done(&old[0])]).await.unwrap(), 0);
     assert_eq!(rig.settlement.settle(vec![done(&new[0])]).await.unwrap(), 1);
 }

@@ -41,7 +41,7 @@ fn push(rig: &Rig, raw: &str) {
 }
 
 async fn settle(rig: &Rig, leases: &[Lease]) -> usize {
-    let done = |lease: &Lease| SettledJob { lease: lease.clone(), result: Ok(Some(write(lease))) };
+    let done = |lease: &Lease| SettledJob { lease: lease.clone(), result: Ok(Some(write(lease))), analysis: None };
     rig.settlement.settle(leases.iter().map(done).collect()).await.unwrap()
 }
 
@@ -226,7 +226,8 @@ async fn what_is_kept_is_bounded() {
         rig.queue.enqueue(vec![job(id, Priority::Normal)]).await.unwrap();
         rig.clock.advance(Duration::from_secs(1));
     }
-    let discard = |lease: Lease| SettledJob { lease, result: Err(Setback::Discard { reason: "no".into() }) };
+    let discard =
+        |lease: Lease| SettledJob { lease, result: Err(Setback::Discard { reason: "no".into() }), analysis: None };
     rig.settlement.settle(rig.claim(10).await.into_iter().map(discard).collect()).await.unwrap();
     let failures = rig.queue.failures(&space(), (1..=5).map(track).collect()).await.unwrap();
     assert_eq!((failures.len(), rig.queue.job_counts().await.unwrap().discarded), (3, 3));
@@ -264,7 +265,8 @@ async fn what_is_there_and_what_is_gone_are_told_apart() {
     settle(&rig, &rig.claim(1).await).await;
     rig.queue.enqueue(vec![needed(1), needed(2)]).await.unwrap();
     let leases = rig.claim(2).await;
-    let nothing = leases.iter().map(|lease| SettledJob { lease: lease.clone(), result: Ok(None) }).collect();
+    let nothing =
+        leases.iter().map(|lease| SettledJob { lease: lease.clone(), result: Ok(None), analysis: None }).collect();
     assert_eq!(rig.settlement.settle(nothing).await.unwrap(), 2);
     let status = |lease: &Lease| rig.meta(lease.job.id.as_str())["result"]["status"].clone();
     assert_eq!(leases.iter().map(status).collect::<Vec<_>>(), ["already_exists", "track_not_found"]);

@@ -10,7 +10,7 @@ use soniquebay_domain::{
     ContentHash, EmbedError, Fingerprint, MetadataHash, Space, StoreError, SystemClock, Timestamp, Track, TrackFields,
     TrackId, Tracks, Vector, Vectorizer,
 };
-use soniquebay_pipeline::{Parts, Worker, WorkerLimits};
+use soniquebay_pipeline::{FromFields, Parts, Worker, WorkerLimits};
 use tokio_util::sync::CancellationToken;
 
 use crate::rig::{Shelf, config, space};
@@ -81,6 +81,7 @@ impl Tracks for Library {
             Track {
                 id,
                 version: 1,
+                analysis: None,
                 content_hash: ContentHash::of(&fields),
                 metadata_hash: MetadataHash::of(&fields),
                 created_at: Timestamp::default(),
@@ -123,7 +124,7 @@ impl Work {
             settlement: Arc::new(CelerySettlement::new(queue.clone(), shelf.clone())),
             tracks,
             vectors: shelf.clone(),
-            vectorizers: vec![desk.clone()],
+            makers: vec![Arc::new(FromFields::new(desk.clone(), FromFields::TIME_LIMIT))],
         };
         let worker = Arc::new(Worker::new(parts, limits, |_| {}));
         let stop = CancellationToken::new();
@@ -154,7 +155,7 @@ async fn worker_process() {
         println!("works on {:?}", track.title);
         (takes, Ok(()))
     });
-    let limits = WorkerLimits { concurrency: 2, batch: 4, lease, ..WorkerLimits::default() };
+    let limits = WorkerLimits { concurrency: 2, batch: 4, lease };
     let work = Work::with(url, desk, limits, Some(Arc::new(Library)));
     work.running.await.unwrap();
 }

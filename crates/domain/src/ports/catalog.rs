@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 
 use crate::{
-    ContentHash, FieldError, MetadataHash, Priority, StoreError, StoredVector, Track, TrackFields, TrackId, TrackPatch,
+    ContentHash, FieldError, MetadataHash, Priority, Space, StoreError, StoredVector, Track, TrackFields, TrackId,
+    TrackPatch,
 };
 
 /// Which track a write is about.
@@ -122,19 +123,29 @@ pub struct Fingerprint {
     pub content_hash: ContentHash,
     /// Of what filters use.
     pub metadata_hash: MetadataHash,
+    /// Of its file, in lists of tracks: what vectors of sound are made of.
+    pub file_hash: Option<ContentHash>,
+}
+
+impl Fingerprint {
+    /// What a track's vectors of this space are made of; nothing where there can be none.
+    pub fn made_from(&self, space: &Space) -> Option<&ContentHash> {
+        if space.is_sound() { self.file_hash.as_ref() } else { Some(&self.content_hash) }
+    }
 }
 
 impl From<&Track> for Fingerprint {
     fn from(track: &Track) -> Self {
         let (content_hash, metadata_hash) = (track.content_hash.clone(), track.metadata_hash.clone());
-        Self { track_id: track.id, content_hash, metadata_hash }
+        let file_hash = ContentHash::of_file(&track.fields.identity);
+        Self { track_id: track.id, content_hash, metadata_hash, file_hash }
     }
 }
 
 impl From<&StoredVector> for Fingerprint {
     fn from(stored: &StoredVector) -> Self {
         let (content_hash, metadata_hash) = (stored.content_hash.clone(), stored.metadata_hash.clone());
-        Self { track_id: stored.track_id, content_hash, metadata_hash }
+        Self { track_id: stored.track_id, content_hash, metadata_hash, file_hash: None }
     }
 }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
-    Catalog, EmbeddingCache, JobQueue, Keys, Reconcile, Settlement, Space, StoreError, VectorIndex, VectorStore,
+    Analyses, Catalog, EmbeddingCache, JobQueue, Keys, Reconcile, Settlement, Space, StoreError, VectorIndex,
+    VectorStore,
 };
 
 /// Everything that a library keeps in one database.
 #[async_trait]
-pub trait Database: Catalog + VectorStore + JobQueue + Settlement + Reconcile + Keys {
+pub trait Database: Catalog + Analyses + VectorStore + JobQueue + Settlement + Reconcile + Keys {
     /// Makes these the spaces that jobs fill; vectors of other spaces stay. The reconciler then makes the jobs.
     async fn want_spaces(&self, wanted: Vec<Space>) -> Result<(), StoreError>;
 

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{Discarded, JobId, JobState, JobSummary, Lease, NewJob, Setback, Space, StoreError, TrackId, VectorWrite};
+use crate::{
+    Analysis, Discarded, JobId, JobState, JobSummary, Lease, NewJob, Setback, Space, StoreError, TrackId, VectorWrite,
+};
 
 /// How a job ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,12 +15,14 @@ pub struct SettledJob {
     pub lease: Lease,
     /// The vector, nothing more to do, or a setback.
     pub result: Result<Option<VectorWrite>, Setback>,
+    /// What was found out about the track's audio, whatever became of the vector.
+    pub analysis: Option<Analysis>,
 }
 
 /// Finishing jobs together with what they made.
 #[async_trait]
 pub trait Settlement: Send + Sync {
-    /// Stores vectors and finishes their jobs in one step. A vector whose track changed meanwhile or is gone is not
+    /// Stores vectors and analyses and finishes their jobs in one step. A vector whose track changed meanwhile or is gone is not
     /// stored; a lease that was lost changes nothing. How many leases still held.
     async fn settle(&self, jobs: Vec<SettledJob>) -> Result<usize, StoreError>;
 }
@@ -34,6 +38,35 @@ pub struct JobCounts {
     pub running: u64,
     /// Given up.
     pub discarded: u64,
+}
+
+impl std::ops::Add for JobCounts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            available: self.available + other.available,
+            scheduled: self.scheduled + other.scheduled,
+            running: self.running + other.running,
+            discarded: self.discarded + other.discarded,
+        }
+    }
+}
+
+impl JobCounts {
+    /// Jobs that can be done now or are being done.
+    pub fn under_way(&self) -> u64 {
+        self.available + self.running
+    }
+}
+
+/// How many jobs there are, by what they do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueCounts {
+    /// Vectors to be made of what tracks say.
+    pub embedding: JobCounts,
+    /// Files to be heard.
+    pub analysis: JobCounts,
 }
 
 /// Work to be done, leased and never lost.
@@ -55,8 +88,14 @@ pub trait JobQueue: Send + Sync {
     /// Resolves when new work may be there, after `at_most` in any case. A hint: it may come late or for nothing.
     async fn wait(&self, at_most: Duration);
 
-    /// How many there are.
-    async fn job_counts(&self) -> Result<JobCounts, StoreError>;
+    /// How many there are, by what they do.
+    async fn counts_by_work(&self) -> Result<QueueCounts, StoreError>;
+
+    /// How many there are in all.
+    async fn job_counts(&self) -> Result<JobCounts, StoreError> {
+        let QueueCounts { embedding, analysis } = self.counts_by_work().await?;
+        Ok(embedding + analysis)
+    }
 
     /// Up to `limit` jobs of one state or of all, in the queue's order, those up to `after` left out.
     async fn jobs(

@@ -7,6 +7,7 @@ mod error;
 mod events;
 mod jobs;
 mod keys;
+mod making;
 mod vectors;
 
 pub use catalog::{
@@ -16,8 +17,9 @@ pub use database::Database;
 pub use embedding::{EmbedError, Embedder, EmbeddingCache, Purpose, TextKey, Vectorizer};
 pub use error::StoreError;
 pub use events::{BusError, Event, EventBus, Happening, Heard, Progress, TrackEvent};
-pub use jobs::{JobCounts, JobQueue, Reconcile, SettledJob, Settlement};
+pub use jobs::{JobCounts, JobQueue, QueueCounts, Reconcile, SettledJob, Settlement};
 pub use keys::Keys;
+pub use making::{Analyses, Made, MakeError, Maker, Subject};
 pub use vectors::{
     Hit, SpaceCoverage, StoredVector, TrackState, VectorChange, VectorIndex, VectorStore, VectorWrite, Vectors,
 };

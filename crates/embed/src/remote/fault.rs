@@ -179,8 +179,14 @@ mod tests {
 
     fn fault(status: u16, json: bool, body: &str) -> Fault {
         let body = Bytes::copy_from_slice(body.as_bytes());
-        let answer =
-            Answer { status: StatusCode::from_u16(status).unwrap(), json, retry_after: None, location: None, body };
+        let answer = Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            json,
+            retry_after: None,
+            location: None,
+            range: None,
+            body,
+        };
         Fault::of_answer(&answer, "nomic-embed-text")
     }
 

@@ -8,7 +8,7 @@ use soniquebay_domain::{
 };
 use soniquebay_embed::remote::{Protocol, RemoteConfig, RemoteEmbedder, RemoteLimits, RemoteModel};
 use soniquebay_embed::{SpaceSettings, TextAndNumbers};
-use soniquebay_pipeline::{Parts, Worker, WorkerLimits};
+use soniquebay_pipeline::{FromFields, Parts, Worker, WorkerLimits};
 use soniquebay_store::sqlite::SqliteStore;
 use soniquebay_testkit::ollama::{Facade, Settings};
 use tokio_util::sync::CancellationToken;
@@ -62,7 +62,7 @@ async fn one_bad_among_32(position: usize, batch: usize, error: (u16, &'static s
         settlement: port.clone(),
         tracks: Some(port.clone()),
         vectors: port,
-        vectorizers: vec![vectorizer.clone()],
+        makers: vec![Arc::new(FromFields::new(vectorizer.clone(), FromFields::TIME_LIMIT))],
     };
     let worker = Worker::new(parts, limits, |_| {});
     Arc::new(worker).drain(&CancellationToken::new()).await.unwrap();

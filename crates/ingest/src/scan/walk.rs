@@ -3,15 +3,12 @@ use std::io;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use soniquebay_domain::bounds;
+use soniquebay_domain::{audio_type, bounds};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use walkdir::{DirEntry, WalkDir};
 
 use super::Failure;
 use crate::StopFlag;
-
-const EXTENSIONS: [&str; 13] =
-    ["mp3", "flac", "ogg", "oga", "opus", "m4a", "m4b", "mp4", "aac", "wav", "aif", "aiff", "aifc"];
 
 /// Folders that NAS systems and file systems keep for themselves.
 const SKIPPED: [&str; 6] =
@@ -22,8 +19,7 @@ const CHUNK: usize = 256;
 
 /// Whether a file of this name is taken for audio.
 pub fn is_audio_file(path: &Path) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension))
+    audio_type(path).is_some()
 }
 
 /// An audio file on disk.

@@ -91,6 +91,7 @@ impl Tracks for MemoryCatalog {
         let track = |(id, fields): (TrackId, TrackFields)| Track {
             id,
             version: 1,
+            analysis: None,
             content_hash: ContentHash::of(&fields),
             metadata_hash: MetadataHash::of(&fields),
             created_at: Timestamp(0),

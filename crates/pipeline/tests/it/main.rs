@@ -18,7 +18,7 @@ use soniquebay_domain::{
     Applied, Catalog, Change, Database, EmbedError, JobQueue, JobState, Priority, Space, SystemClock, Target,
     TrackFields, TrackId, TrackPatch, TrackState, TrackWrite, Vector, VectorStore, Vectorizer, WriteMode,
 };
-use soniquebay_pipeline::{Parts, Worker, WorkerLimits};
+use soniquebay_pipeline::{FromFields, Parts, Worker, WorkerLimits};
 use soniquebay_store::sqlite::SqliteStore;
 use tokio_util::sync::CancellationToken;
 
@@ -76,13 +76,15 @@ impl Vectorizer for Letters {
     }
 }
 
-fn parts(store: &Arc<SqliteStore>, vectorizer: Arc<dyn Vectorizer>) -> Parts {
+const LONG: Duration = Duration::from_secs(3600);
+
+fn parts(store: &Arc<SqliteStore>, vectorizer: Arc<dyn Vectorizer>, time_limit: Duration) -> Parts {
     Parts {
         queue: store.clone(),
         settlement: store.clone(),
         tracks: Some(store.clone()),
         vectors: store.clone(),
-        vectorizers: vec![vectorizer],
+        makers: vec![Arc::new(FromFields::new(vectorizer, time_limit))],
     }
 }
 
@@ -96,10 +98,10 @@ struct Fixture {
 
 impl Fixture {
     async fn new(vectorizer: Letters) -> Self {
-        Self::limited(vectorizer, WorkerLimits::default()).await
+        Self::limited(vectorizer, LONG).await
     }
 
-    async fn limited(vectorizer: Letters, limits: WorkerLimits) -> Self {
+    async fn limited(vectorizer: Letters, time_limit: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("library.db"), Arc::new(SystemClock)).await.unwrap();
         let vectorizer = Arc::new(vectorizer);
@@ -107,7 +109,7 @@ impl Fixture {
         let progress = Arc::new(Mutex::new(Vec::new()));
         let (port, told) = (Arc::new(store.clone()), Arc::clone(&progress));
         let listener = move |step: soniquebay_domain::Progress| told.lock().unwrap().push((step.done, step.total));
-        let worker = Worker::new(parts(&port, vectorizer.clone()), limits, listener);
+        let worker = Worker::new(parts(&port, vectorizer.clone(), time_limit), WorkerLimits::default(), listener);
         Self { store, vectorizer, worker: Arc::new(worker), progress, _folder: folder }
     }
 
@@ -225,8 +227,7 @@ async fn a_running_worker_is_woken_by_a_write() {
 async fn a_batch_over_its_time_limit_is_set_back() {
     let mut vectorizer = Letters::with(|_| Ok(()));
     vectorizer.delay = Duration::from_secs(60);
-    let limits = WorkerLimits { time_limit: Duration::from_millis(20), ..WorkerLimits::default() };
-    let fixture = Fixture::limited(vectorizer, limits).await;
+    let fixture = Fixture::limited(vectorizer, Duration::from_millis(20)).await;
     fixture.create(["A".to_owned()]).await;
     fixture.drain().await;
     let job = fixture.store.jobs(None, None, 1).await.unwrap().remove(0);
@@ -286,7 +287,7 @@ async fn a_track_that_kills_its_worker_is_found_and_given_up() {
     let mut deaths = 0;
     loop {
         let vectorizer = Arc::new(Dying { letters: Letters::with(|_| Ok(())), dies: dies.clone() });
-        let worker = Arc::new(Worker::new(parts(&store, vectorizer), WorkerLimits::default(), |_| {}));
+        let worker = Arc::new(Worker::new(parts(&store, vectorizer, LONG), WorkerLimits::default(), |_| {}));
         let run = tokio::spawn(async move { worker.drain(&CancellationToken::new()).await });
         tokio::pin!(run);
         tokio::select! {

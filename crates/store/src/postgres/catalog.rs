@@ -1,15 +1,16 @@
 use async_trait::async_trait;
 use deadpool_postgres::{GenericClient, Transaction};
 use soniquebay_domain::{
-    Applied, Catalog, CatalogCounts, ContentHash, FieldError, FileState, Fingerprint, MetadataHash, Outcome,
-    StoreError, Target, TextHit, Timestamp, Track, TrackFields, TrackId, TrackWrite, Tracks, WriteMode,
+    Applied, Catalog, CatalogCounts, FieldError, FileState, Fingerprint, Outcome, Space, StoreError, Target, TextHit,
+    Timestamp, Track, TrackFields, TrackId, TrackWrite, Tracks, WriteMode,
 };
 
 use super::connection::{execute, first, read, rows, transaction};
 use super::error::SqlError;
 use super::row::{self, TRACK_COLUMNS};
-use super::{PostgresStore, jobs, spaces, text};
-use crate::{Duty, SAME_DURATION, text_match};
+use super::{PostgresStore, analyses, jobs, text};
+use crate::counting::{Counting, asks_for};
+use crate::{SAME_DURATION, text_match};
 
 /// Held by whoever writes tracks: a track is looked for before it is made, so that two who bring the same one at one time
 /// must come one after the other.
@@ -23,7 +24,8 @@ impl Tracks for PostgresStore {
 
     async fn fingerprints(&self, after: i64, limit: usize) -> Result<Vec<Fingerprint>, StoreError> {
         read!(self.server, |client| async {
-            let sql = "SELECT id, content_hash, metadata_hash FROM tracks WHERE id > $1 ORDER BY id LIMIT $2";
+            let sql =
+                "SELECT id, content_hash, metadata_hash, file_hash FROM tracks WHERE id > $1 ORDER BY id LIMIT $2";
             let found = rows(client, sql, &[&after, &(limit as i64)]).await?;
             found.iter().map(|row| row::fingerprint(row, "tracks")).collect()
         })
@@ -36,7 +38,7 @@ impl Catalog for PostgresStore {
         let (now, duty) = (self.clock.now(), self.duty);
         transaction!(self.server, |tx| async {
             lock(tx).await?;
-            let spaces = if duty == Duty::Queue { spaces::wanted_names(tx).await? } else { Vec::new() };
+            let spaces = analyses::wanted(tx, duty).await?;
             let mut applied = Vec::with_capacity(writes.len());
             for write in &writes {
                 applied.push(apply(tx, write, &spaces, now).await?);
@@ -137,7 +139,7 @@ pub(super) async fn mirror(
         execute(tx, "UPDATE tracks SET path = NULL WHERE path = $1 AND id <> $2", &[path, &id.get()]).await?;
     }
     row::reserve(tx, id).await?;
-    row::write_track(tx, Some(id), fields, (&ContentHash::of(fields), &MetadataHash::of(fields)), now).await?;
+    row::write_track(tx, Some(id), &Counting::of(fields, None), None, now).await?;
     execute(tx, "UPDATE tracks SET version = $2 WHERE id = $1", &[&id.get(), &version]).await.map(drop)
 }
 
@@ -146,14 +148,14 @@ async fn by_ids(client: &impl GenericClient, ids: &[TrackId]) -> Result<Vec<Trac
     rows(client, &sql, &[&row::numbers_of(ids)]).await?.iter().map(row::track).collect()
 }
 
-async fn by_id(client: &impl GenericClient, id: TrackId) -> Result<Option<Track>, SqlError> {
+pub(super) async fn by_id(client: &impl GenericClient, id: TrackId) -> Result<Option<Track>, SqlError> {
     Ok(by_ids(client, &[id]).await?.pop())
 }
 
 async fn apply(
     tx: &Transaction<'_>,
     write: &TrackWrite,
-    spaces: &[String],
+    spaces: &[Space],
     now: Timestamp,
 ) -> Result<Applied, SqlError> {
     let patch = &write.patch;
@@ -215,13 +217,12 @@ async fn apply(
     if let (None, Some(id)) = (&known, wanted_id) {
         row::reserve(tx, id).await?;
     }
-    let (content, metadata) = (ContentHash::of(&after), MetadataHash::of(&after));
+    let analysis = known.as_ref().and_then(|track| track.analysis.as_ref());
+    let counting = Counting::of(&after, analysis);
     let id = known.as_ref().map(|track| track.id).or(wanted_id);
-    let id = row::write_track(tx, id, &after, (&content, &metadata), now).await?;
-    if known.as_ref().is_none_or(|track| track.content_hash != content) {
-        for space in spaces {
-            jobs::embed(tx, id, space, write.priority, now).await?;
-        }
+    let id = row::write_track(tx, id, &counting, analysis, now).await?;
+    for space in spaces.iter().filter(|space| asks_for(space, known.as_ref(), &after, &counting.content)) {
+        jobs::fill(tx, id, space, write.priority, now).await?;
     }
     let outcome = if known.is_some() { Outcome::Updated } else { Outcome::Created };
     Ok(Applied::Done { id, outcome })

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use deadpool_postgres::{GenericClient, Transaction};
 use soniquebay_domain::{
     Attempts, Discarded, Job, JobCounts, JobId, JobKind, JobQueue, JobState, JobSummary, Lease, LeaseToken, NewJob,
-    Priority, Reconcile, Space, StoreError, Timestamp, TrackId,
+    Priority, QueueCounts, Reconcile, Space, StoreError, Timestamp, TrackId,
 };
 use tokio_postgres::Row;
 
@@ -29,14 +29,14 @@ enum End {
 }
 
 /// What a change of a track asks for: its vector in a space.
-pub(super) async fn embed(
+pub(super) async fn fill(
     tx: &Transaction<'_>,
     id: TrackId,
-    space: &str,
+    space: &Space,
     priority: Priority,
     now: Timestamp,
 ) -> Result<(), SqlError> {
-    enqueue(tx, JobKind::EmbedTrack, id, space, priority, (now, now)).await.map(drop)
+    enqueue(tx, JobKind::of(space), id, &space.to_string(), priority, (now, now)).await.map(drop)
 }
 
 /// Makes a job, or leaves the one that waits already, raised to the higher of both priorities. An earlier failure is
@@ -110,19 +110,26 @@ impl JobQueue for PostgresStore {
         let _ = tokio::time::timeout(at_most.min(POLL), self.heard.jobs()).await;
     }
 
-    async fn job_counts(&self) -> Result<JobCounts, StoreError> {
+    async fn counts_by_work(&self) -> Result<QueueCounts, StoreError> {
         let now = self.clock.now();
         read!(self.server, |client| async {
             let sql = "SELECT count(*) FILTER (WHERE state = 'available' AND run_at <= $1), \
                             count(*) FILTER (WHERE state = 'available' AND run_at > $1), \
                             count(*) FILTER (WHERE state = 'running'), \
-                            count(*) FILTER (WHERE state = 'discarded') FROM jobs";
-            let counted = first(client, sql, &[&now.0]).await?;
-            let count = |index: usize| {
-                let count: i64 = counted.as_ref().map_or(Ok(0), |row| row.try_get(index))?;
-                Ok::<_, SqlError>(count.unsigned_abs())
-            };
-            Ok(JobCounts { available: count(0)?, scheduled: count(1)?, running: count(2)?, discarded: count(3)? })
+                            count(*) FILTER (WHERE state = 'discarded'), kind = $2 FROM jobs GROUP BY 5";
+            let mut counts = QueueCounts::default();
+            for row in rows(client, sql, &[&now.0, &JobKind::AnalyzeTrack.name()]).await? {
+                let count = |index: usize| Ok::<_, SqlError>(row.try_get::<_, i64>(index)?.unsigned_abs());
+                let of = if row.try_get(4)? { &mut counts.analysis } else { &mut counts.embedding };
+                *of = *of
+                    + JobCounts {
+                        available: count(0)?,
+                        scheduled: count(1)?,
+                        running: count(2)?,
+                        discarded: count(3)?,
+                    };
+            }
+            Ok(counts)
         })
     }
 
@@ -195,17 +202,28 @@ impl Reconcile for PostgresStore {
     async fn reconcile(&self) -> Result<usize, StoreError> {
         let now = self.clock.now();
         transaction!(self.server, |tx| async {
-            let sql = "INSERT INTO jobs (kind, track_id, space, priority, state, run_at, created_at) \
-                     SELECT $1, t.id, s.name, $2, 'available', $3, $3 FROM spaces s CROSS JOIN tracks t \
-                     LEFT JOIN track_vectors v ON v.track_id = t.id AND v.space = s.name \
-                     WHERE s.wanted AND v.content_hash IS DISTINCT FROM t.content_hash \
-                       AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.track_id = t.id AND j.space = s.name) \
-                     ON CONFLICT DO NOTHING";
-            let name = JobKind::EmbedTrack.name();
-            let made = execute(tx, sql, &[&name, &Priority::Background.level(), &now.0]).await?;
+            let mut made = 0;
+            for space in spaces::wanted(tx).await? {
+                let made_from = made_from(&space);
+                let sql = format!(
+                    "INSERT INTO jobs (kind, track_id, space, priority, state, run_at, created_at) \
+                     SELECT $1, t.id, $4, $2, 'available', $3, $3 FROM tracks t \
+                     LEFT JOIN track_vectors v ON v.track_id = t.id AND v.space = $4 \
+                     WHERE {made_from} IS NOT NULL AND v.content_hash IS DISTINCT FROM {made_from} \
+                       AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.track_id = t.id AND j.space = $4) \
+                     ON CONFLICT DO NOTHING"
+                );
+                let (kind, level) = (JobKind::of(&space).name(), Priority::Background.level());
+                made += execute(tx, &sql, &[&kind, &level, &now.0, &space.to_string()]).await?;
+            }
             Ok(usize::try_from(made).unwrap_or(usize::MAX))
         })
     }
+}
+
+/// What vectors of this space are made of, as a column of the track `t`.
+pub(super) fn made_from(space: &Space) -> &'static str {
+    if space.is_sound() { "t.file_hash" } else { "t.content_hash" }
 }
 
 async fn claimable(client: &impl GenericClient, space: &str, now: Timestamp) -> Result<bool, SqlError> {

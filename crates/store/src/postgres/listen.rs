@@ -67,7 +67,11 @@ async fn until_lost(server: &Server, jobs: &Notify) -> Result<(), StoreError> {
                 jobs.notify_one();
             }
             message = poll_fn(|context| connection.poll_message(context)) => match message {
-                Some(Ok(AsyncMessage::Notification(_))) => jobs.notify_one(),
+                Some(Ok(AsyncMessage::Notification(_))) => {
+                    // Which of those who wait can do it is not known here; one that is about to wait looks again.
+                    jobs.notify_waiters();
+                    jobs.notify_one();
+                }
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return Ok(()),
             },

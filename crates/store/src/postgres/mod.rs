@@ -1,5 +1,6 @@
 //! PostgreSQL with pgvector: catalogue, vectors, jobs and names to search, shared by any number of processes and machines.
 
+mod analyses;
 mod cache;
 mod catalog;
 mod changes;

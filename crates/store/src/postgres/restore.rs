@@ -5,6 +5,7 @@ use super::PostgresStore;
 use super::connection::{execute, transaction};
 use super::error::SqlError;
 use super::{row, spaces, vectors};
+use crate::counting::Counting;
 use crate::transfer::Destination;
 
 #[async_trait]
@@ -14,9 +15,12 @@ impl Destination for PostgresStore {
             return Err(StoreError::Unavailable(format!("track {}: {error}", track.id)));
         }
         transaction!(self.server, |tx| async {
-            for Track { id, version, fields, content_hash, metadata_hash, created_at, updated_at } in &tracks {
+            for track in &tracks {
+                let Track { id, version, fields, analysis, created_at, updated_at, .. } = track;
+                let (content, metadata) = (track.content_hash.clone(), track.metadata_hash.clone());
+                let counting = Counting { content, metadata, ..Counting::of(fields, analysis.as_ref()) };
                 row::reserve(tx, *id).await?;
-                row::write_track(tx, Some(*id), fields, (content_hash, metadata_hash), *created_at).await?;
+                row::write_track(tx, Some(*id), &counting, analysis.as_ref(), *created_at).await?;
                 let sql = "UPDATE tracks SET version = $2, created_at = $3, updated_at = $4 WHERE id = $1";
                 execute(tx, sql, &[&id.get(), version, &created_at.0, &updated_at.0]).await?;
             }

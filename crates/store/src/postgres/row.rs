@@ -7,8 +7,8 @@ use bytes::{BufMut, BytesMut};
 use deadpool_postgres::GenericClient;
 use serde_json::Value;
 use soniquebay_domain::{
-    ContentHash, Facts, Features, FieldError, Fingerprint, Identity, MetadataHash, Mode, PitchClass, StoreError,
-    Timestamp, Track, TrackFields, TrackId, Vector,
+    Analysis, ContentHash, Facts, Features, FieldError, Fingerprint, Identity, MetadataHash, Mode, PitchClass,
+    StoreError, Timestamp, Track, TrackFields, TrackId, Vector,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, FromSqlOwned, IsNull, ToSql, Type, to_sql_checked};
@@ -16,13 +16,15 @@ use tokio_postgres::types::{FromSql, FromSqlOwned, IsNull, ToSql, Type, to_sql_c
 use super::connection::first;
 use super::error::SqlError;
 use super::text;
-use crate::text_match;
+use crate::counting::{AnalysisColumns, Counting};
+use crate::{counting, text_match};
 
 /// All columns of a track, as [`track`] reads them by name.
 pub(super) const TRACK_COLUMNS: &str = "tracks.id, version, title, artist, album, album_artist, genre, genre_tags, \
      mood_tags, tags, year, duration, bpm, key, mode, danceability, energy, valence, acousticness, instrumentalness, \
      loudness, bitrate, path, file_size, file_mtime, musicbrainz_id, isrc, extra, tracks.content_hash, \
-     tracks.metadata_hash, created_at, tracks.updated_at";
+     tracks.metadata_hash, created_at, tracks.updated_at, audio_hash, analysis_revision, analyzed_file, measured, \
+     filled, file_hash";
 
 /// A column's value. A wrong type is a damaged table, not a panic.
 pub(super) fn get<T: FromSqlOwned>(row: &Row, column: &str) -> Result<T, SqlError> {
@@ -48,7 +50,8 @@ fn list(row: &Row, column: &'static str) -> Result<Vec<String>, SqlError> {
     serde_json::from_str(&get::<String>(row, column)?).map_err(|_| corrupt("tracks", row, column))
 }
 
-pub(super) fn fields(row: &Row) -> Result<TrackFields, SqlError> {
+/// What counts of a track.
+fn counts(row: &Row) -> Result<TrackFields, SqlError> {
     let mode: Option<String> = get(row, "mode")?;
     let key: Option<i16> = get(row, "key")?;
     Ok(TrackFields {
@@ -89,7 +92,17 @@ pub(super) fn fields(row: &Row) -> Result<TrackFields, SqlError> {
 }
 
 pub(super) fn facts(row: &Row) -> Result<Facts, SqlError> {
-    fields(row).map(|fields| Facts::of(&fields))
+    counts(row).map(|counts| Facts::of(&counts))
+}
+
+fn analysis(row: &Row) -> Result<Option<Analysis>, SqlError> {
+    let columns = AnalysisColumns {
+        audio: get(row, "audio_hash")?,
+        revision: get(row, "analysis_revision")?,
+        file: get(row, "analyzed_file")?,
+        measured: get(row, "measured")?,
+    };
+    columns.read().map_err(|column| corrupt("tracks", row, column))
 }
 
 pub(super) fn track(row: &Row) -> Result<Track, SqlError> {
@@ -97,7 +110,8 @@ pub(super) fn track(row: &Row) -> Result<Track, SqlError> {
     Ok(Track {
         id: print.track_id,
         version: get(row, "version")?,
-        fields: fields(row)?,
+        fields: counting::tags(counts(row)?, &get::<String>(row, "filled")?),
+        analysis: analysis(row)?,
         content_hash: print.content_hash,
         metadata_hash: print.metadata_hash,
         created_at: Timestamp(get(row, "created_at")?),
@@ -112,6 +126,10 @@ pub(super) fn fingerprint(row: &Row, table: &'static str) -> Result<Fingerprint,
         track_id: track_id(row.try_get(0)?)?,
         content_hash: ContentHash::parse(&content_hash).ok_or_else(|| corrupt(table, row, "content_hash"))?,
         metadata_hash: MetadataHash::parse(&metadata_hash).ok_or_else(|| corrupt(table, row, "metadata_hash"))?,
+        file_hash: match table {
+            "tracks" => get::<Option<String>>(row, "file_hash")?.as_deref().and_then(ContentHash::parse),
+            _ => None,
+        },
     })
 }
 
@@ -133,7 +151,7 @@ pub(super) fn refused(fields: &TrackFields) -> Option<FieldError> {
 }
 
 /// What [`write_track`] writes, in the order of its values.
-const WRITTEN: [&str; 34] = [
+const WRITTEN: [&str; 39] = [
     "title",
     "artist",
     "album",
@@ -168,6 +186,11 @@ const WRITTEN: [&str; 34] = [
     "name_trigrams",
     "content_hash",
     "metadata_hash",
+    "audio_hash",
+    "analysis_revision",
+    "analyzed_file",
+    "measured",
+    "filled",
 ];
 
 /// `$1` is the id or nothing, `$2` the moment; then the columns.
@@ -192,10 +215,11 @@ static WRITE: LazyLock<String> = LazyLock::new(|| {
 pub(super) async fn write_track(
     client: &impl GenericClient,
     id: Option<TrackId>,
-    fields: &TrackFields,
-    hashes: (&ContentHash, &MetadataHash),
+    counting: &Counting,
+    analysis: Option<&Analysis>,
     now: Timestamp,
 ) -> Result<TrackId, SqlError> {
+    let fields = &counting.counts;
     let [genre_tags, mood_tags, tags] =
         [&fields.genre_tags, &fields.mood_tags, &fields.tags].map(|list| Value::from(list.clone()).to_string());
     let (features, identity, facts) = (&fields.features, &fields.identity, Facts::of(fields));
@@ -240,8 +264,13 @@ pub(super) async fn write_track(
             &facts.tags,
             &text::words(&name),
             &text::trigrams(&name),
-            &hashes.0.as_str(),
-            &hashes.1.as_str(),
+            &counting.content.as_str(),
+            &counting.metadata.as_str(),
+            &analysis.map(|analysis| analysis.audio.as_str()),
+            &analysis.map(|analysis| analysis.revision.as_str()),
+            &analysis.map(|analysis| analysis.file.as_str()),
+            &counting.measured,
+            &counting.filled,
         ],
     )
     .await?

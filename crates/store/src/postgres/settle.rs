@@ -7,14 +7,18 @@ use soniquebay_domain::{ContentHash, Lease, Setback, SettledJob, Settlement, Sto
 use super::PostgresStore;
 use super::connection::{execute, rows, transaction};
 use super::error::SqlError;
-use super::{jobs, vectors};
+use super::{analyses, catalog, jobs, vectors};
 
 #[async_trait]
 impl Settlement for PostgresStore {
     async fn settle(&self, settled: Vec<SettledJob>) -> Result<usize, StoreError> {
-        let now = self.clock.now();
+        let (now, duty) = (self.clock.now(), self.duty);
+        let is_heard = settled.iter().any(|job| job.analysis.is_some());
         let leases: Vec<Lease> = settled.iter().map(|job| job.lease.clone()).collect();
         transaction!(self.server, |tx| async {
+            if is_heard {
+                catalog::lock(tx).await?;
+            }
             // Looked at inside the transaction: another worker may have claimed a job a moment ago.
             let held: HashSet<i64> = jobs::lock_held(tx, &leases).await?.into_iter().collect();
             let (mut finished, mut made) = (Vec::new(), Vec::new());
@@ -31,6 +35,12 @@ impl Settlement for PostgresStore {
             let current = current(tx, made).await?;
             vectors::put(tx, &current.into_iter().map(|write| (write, now)).collect::<Vec<_>>()).await?;
             execute(tx, "DELETE FROM jobs WHERE id = ANY($1)", &[&finished]).await?;
+            let wanted = if is_heard { analyses::wanted(tx, duty).await? } else { Vec::new() };
+            for job in settled.iter().filter(|job| job.lease.job.id.number().is_some_and(|id| held.contains(&id))) {
+                if let Some(analysis) = &job.analysis {
+                    analyses::keep(tx, job.lease.job.track_id, analysis, &wanted, now).await?;
+                }
+            }
             Ok(held.len())
         })
     }
@@ -40,14 +50,16 @@ impl Settlement for PostgresStore {
 /// vector is the right one. The tracks stay as they are until the end of the transaction.
 async fn current<'a>(tx: &Transaction<'_>, made: Vec<&'a VectorWrite>) -> Result<Vec<&'a VectorWrite>, SqlError> {
     let ids: Vec<i64> = made.iter().map(|write| write.track_id.get()).collect();
-    let sql = "SELECT id, content_hash FROM tracks WHERE id = ANY($1) ORDER BY id FOR SHARE";
+    let sql = "SELECT id, content_hash, file_hash FROM tracks WHERE id = ANY($1) ORDER BY id FOR SHARE";
     let mut hashes = HashMap::new();
     for row in rows(tx, sql, &[&ids]).await? {
-        hashes.insert(row.try_get::<_, i64>(0)?, row.try_get::<_, String>(1)?);
+        let (content, file): (String, Option<String>) = (row.try_get(1)?, row.try_get(2)?);
+        hashes.insert(row.try_get::<_, i64>(0)?, (content, file));
     }
     let is_current = |write: &&VectorWrite| {
-        let now = hashes.get(&write.track_id.get()).map(String::as_str);
-        now.is_some() && now == write.content_hash.as_ref().map(ContentHash::as_str)
+        let (content, file) = hashes.get(&write.track_id.get()).map_or((None, None), |(c, f)| (Some(c), f.as_ref()));
+        let now = if write.space.is_sound() { file } else { content };
+        now.is_some() && now.map(String::as_str) == write.content_hash.as_ref().map(ContentHash::as_str)
     };
     Ok(made.into_iter().filter(is_current).collect())
 }

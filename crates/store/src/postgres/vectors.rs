@@ -10,7 +10,7 @@ use tokio_postgres::Row;
 use super::connection::{execute, read, rows, transaction};
 use super::error::SqlError;
 use super::row::{self, Numbers, get, numbers_of};
-use super::{PostgresStore, catalog, changes, spaces};
+use super::{PostgresStore, catalog, changes, jobs, spaces};
 use crate::Duty;
 
 #[async_trait]
@@ -65,10 +65,13 @@ impl Vectors for PostgresStore {
         read!(self.server, |client| async {
             let mut coverage = Vec::new();
             for (space, wanted) in spaces::all(client).await? {
-                let sql = "SELECT count(*) FILTER (WHERE v.content_hash = t.content_hash), \
-                            count(*) FILTER (WHERE v.content_hash <> t.content_hash) \
-                         FROM track_vectors v JOIN tracks t ON t.id = v.track_id WHERE v.space = $1";
-                let row = client.query_one(sql, &[&space.to_string()]).await?;
+                let made_from = jobs::made_from(&space);
+                let sql = format!(
+                    "SELECT count(*) FILTER (WHERE v.content_hash IS NOT DISTINCT FROM {made_from}), \
+                            count(*) FILTER (WHERE v.content_hash IS DISTINCT FROM {made_from}) \
+                     FROM track_vectors v JOIN tracks t ON t.id = v.track_id WHERE v.space = $1"
+                );
+                let row = client.query_one(&sql, &[&space.to_string()]).await?;
                 let (ready, stale): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
                 let (ready, stale) = (ready.unsigned_abs(), stale.unsigned_abs());
                 coverage.push(SpaceCoverage { space, wanted, ready, stale });
@@ -117,12 +120,16 @@ impl VectorStore for PostgresStore {
     async fn states(&self, space: &Space, ids: Vec<TrackId>) -> Result<Vec<(TrackId, TrackState)>, StoreError> {
         let ids = numbers_of(&ids);
         read!(self.server, |client| async {
-            let sql = "SELECT t.id, v.content_hash = t.content_hash, \
+            let made_from = jobs::made_from(space);
+            let sql = format!(
+                "SELECT t.id, \
+                        CASE WHEN v.track_id IS NOT NULL THEN v.content_hash IS NOT DISTINCT FROM {made_from} END, \
                         (SELECT state || ':' || coalesce(reason, '') FROM jobs \
                          WHERE track_id = t.id AND space = $1 ORDER BY state = 'discarded', id DESC LIMIT 1) \
                      FROM tracks t LEFT JOIN track_vectors v ON v.track_id = t.id AND v.space = $1 \
-                     WHERE t.id = ANY($2) ORDER BY t.id";
-            rows(client, sql, &[&space.to_string(), &ids]).await?.iter().map(state).collect()
+                     WHERE t.id = ANY($2) AND (v.track_id IS NOT NULL OR {made_from} IS NOT NULL) ORDER BY t.id"
+            );
+            rows(client, &sql, &[&space.to_string(), &ids]).await?.iter().map(state).collect()
         })
     }
 
@@ -147,7 +154,8 @@ pub(super) async fn put(
         return Ok(None);
     }
     let sql = "INSERT INTO track_vectors (track_id, space, vector, content_hash, metadata_hash, metadata, updated_at) \
-         SELECT id, $2, $3, coalesce($4, content_hash), metadata_hash, filter_metadata(tracks), $5 \
+         SELECT id, $2, $3, coalesce($4, CASE WHEN $2 LIKE 'sound/%' THEN file_hash END, content_hash), \
+             metadata_hash, filter_metadata(tracks), $5 \
          FROM tracks WHERE id = $1 FOR SHARE \
          ON CONFLICT (space, track_id) DO UPDATE SET vector = excluded.vector, content_hash = excluded.content_hash, \
              metadata_hash = excluded.metadata_hash, metadata = excluded.metadata, updated_at = excluded.updated_at";

@@ -26,7 +26,7 @@ const MOST_WALKED: usize = 1_000_000;
 
 /// The tracks of a library that is another process.
 pub struct RemoteLibrary {
-    service: Service,
+    pub(super) service: Service,
     /// It does not know `ids`: tracks are asked for one by one.
     one_by_one: AtomicBool,
     /// It does not know `after` and `fields`: its list is walked by `skip`.
@@ -87,7 +87,7 @@ impl RemoteLibrary {
     }
 
     /// One track that cannot be read does not hold the others back.
-    fn readable(&self, fields: Map<String, Value>) -> Option<Track> {
+    pub(super) fn readable(&self, fields: Map<String, Value>) -> Option<Track> {
         let id = fields.get("id").cloned().unwrap_or_default();
         read_track(fields)
             .inspect_err(|errors| {
@@ -166,7 +166,7 @@ impl Tracks for RemoteLibrary {
 
     async fn fingerprints(&self, after: i64, limit: usize) -> Result<Vec<Fingerprint>, StoreError> {
         if !self.by_skip.load(Relaxed) {
-            let question = "/api/tracks/?fields=id,content_hash,metadata_hash";
+            let question = "/api/tracks/?fields=id,content_hash,metadata_hash,file_hash";
             if let Some(found) = listing::fingerprints(&self.service, question, after, limit).await? {
                 return Ok(found);
             }

@@ -24,6 +24,8 @@ struct Item {
     track_id: i64,
     content_hash: String,
     metadata_hash: String,
+    #[serde(default)]
+    file_hash: Option<String>,
 }
 
 impl Item {
@@ -32,6 +34,7 @@ impl Item {
             track_id: TrackId::new(self.track_id)?,
             content_hash: ContentHash::parse(&self.content_hash)?,
             metadata_hash: MetadataHash::parse(&self.metadata_hash)?,
+            file_hash: self.file_hash.as_deref().and_then(ContentHash::parse),
         })
     }
 }

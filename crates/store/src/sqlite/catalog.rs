@@ -2,13 +2,14 @@ use async_trait::async_trait;
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use soniquebay_domain::{
-    Applied, Catalog, CatalogCounts, ContentHash, FieldError, FileState, Fingerprint, MetadataHash, Outcome, Priority,
-    StoreError, Target, TextHit, Timestamp, Track, TrackFields, TrackId, TrackWrite, Tracks, WriteMode,
+    Applied, Catalog, CatalogCounts, FieldError, FileState, Fingerprint, Outcome, StoreError, Target, TextHit,
+    Timestamp, Track, TrackFields, TrackId, TrackWrite, Tracks, WriteMode,
 };
 
 use super::error::SqlError;
 use super::row::{self, TRACK_COLUMNS};
 use super::{SqliteStore, jobs, text};
+use crate::counting::{Counting, asks_for};
 use crate::{Duty, SAME_DURATION, text_match};
 
 #[async_trait]
@@ -21,7 +22,7 @@ impl Tracks for SqliteStore {
         self.readers
             .read(move |conn| {
                 let mut statement = conn.prepare_cached(
-                    "SELECT id, content_hash, metadata_hash FROM tracks WHERE id > ?1 ORDER BY id LIMIT ?2",
+                    "SELECT id, content_hash, metadata_hash, file_hash FROM tracks WHERE id > ?1 ORDER BY id LIMIT ?2",
                 )?;
                 let mut rows = statement.query(params![after, limit])?;
                 collect(&mut rows, |row| row::fingerprint(row, "tracks"))
@@ -40,7 +41,7 @@ impl Catalog for SqliteStore {
                 writes.iter().map(|write| apply(tx, write, duty, now)).collect::<Result<Vec<_>, _>>()
             })
             .await?;
-        self.jobs_written.notify_one();
+        self.tell_workers();
         Ok(applied)
     }
 
@@ -154,7 +155,7 @@ pub(super) fn mirror(
         tx.prepare_cached("UPDATE tracks SET path = NULL WHERE path = ?1 AND id <> ?2")?
             .execute(params![path, id.get()])?;
     }
-    row::write_track(tx, Some(id), fields, (&ContentHash::of(fields), &MetadataHash::of(fields)), now)?;
+    row::write_track(tx, Some(id), &Counting::of(fields, None), None, now)?;
     tx.prepare_cached("UPDATE tracks SET version = ?2 WHERE id = ?1")?.execute(params![id.get(), version])?;
     Ok(())
 }
@@ -166,7 +167,7 @@ fn by_ids(conn: &Connection, ids: &[TrackId]) -> Result<Vec<Track>, SqlError> {
     collect(&mut rows, row::track)
 }
 
-fn by_id(conn: &Connection, id: TrackId) -> Result<Option<Track>, SqlError> {
+pub(super) fn by_id(conn: &Connection, id: TrackId) -> Result<Option<Track>, SqlError> {
     Ok(by_ids(conn, &[id])?.pop())
 }
 
@@ -217,21 +218,18 @@ fn apply(tx: &Transaction<'_>, write: &TrackWrite, duty: Duty, now: Timestamp) -
         Target::Recognised { id } => *id,
         _ => None,
     };
-    let (content, metadata) = (ContentHash::of(&after), MetadataHash::of(&after));
-    let id =
-        row::write_track(tx, known.as_ref().map(|track| track.id).or(wanted_id), &after, (&content, &metadata), now)?;
-    if duty == Duty::Queue && known.as_ref().is_none_or(|track| track.content_hash != content) {
-        enqueue(tx, id, write.priority, now)?;
+    let analysis = known.as_ref().and_then(|track| track.analysis.as_ref());
+    let counting = Counting::of(&after, analysis);
+    let id = row::write_track(tx, known.as_ref().map(|track| track.id).or(wanted_id), &counting, analysis, now)?;
+    if duty == Duty::Queue {
+        for space in super::spaces::wanted(tx)? {
+            if asks_for(&space, known.as_ref(), &after, &counting.content) {
+                jobs::fill(tx, id, &space, write.priority, now)?;
+            }
+        }
     }
     let outcome = if known.is_some() { Outcome::Updated } else { Outcome::Created };
     Ok(Applied::Done { id, outcome })
-}
-
-fn enqueue(tx: &Transaction<'_>, id: TrackId, priority: Priority, now: Timestamp) -> Result<(), SqlError> {
-    for space in super::spaces::wanted_names(tx)? {
-        jobs::embed(tx, id, &space, priority, now)?;
-    }
-    Ok(())
 }
 
 fn by_path(conn: &Connection, path: &str) -> Result<Option<TrackId>, SqlError> {

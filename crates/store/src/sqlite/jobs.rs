@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use soniquebay_domain::{
     Attempts, Discarded, Job, JobCounts, JobId, JobKind, JobQueue, JobState, JobSummary, Lease, LeaseToken, NewJob,
-    Priority, Reconcile, Space, StoreError, Timestamp, TrackId,
+    Priority, QueueCounts, Reconcile, Space, StoreError, Timestamp, TrackId,
 };
 
 use super::SqliteStore;
@@ -26,14 +26,14 @@ enum End {
 }
 
 /// What a change of a track asks for: its vector in a space.
-pub(super) fn embed(
+pub(super) fn fill(
     tx: &Transaction<'_>,
     id: TrackId,
-    space: &str,
+    space: &Space,
     priority: Priority,
     now: Timestamp,
 ) -> Result<(), SqlError> {
-    enqueue(tx, JobKind::EmbedTrack, id, space, priority, (now, now)).map(drop)
+    enqueue(tx, JobKind::of(space), id, &space.to_string(), priority, (now, now)).map(drop)
 }
 
 /// Makes a job, or leaves the one that waits already, raised to the higher of both priorities. An earlier failure is
@@ -86,7 +86,7 @@ impl JobQueue for SqliteStore {
                 Ok(made)
             })
             .await?;
-        self.jobs_written.notify_one();
+        self.tell_workers();
         Ok(made)
     }
 
@@ -128,7 +128,7 @@ impl JobQueue for SqliteStore {
                 Ok(())
             })
             .await?;
-        self.jobs_written.notify_one();
+        self.tell_workers();
         Ok(())
     }
 
@@ -137,25 +137,28 @@ impl JobQueue for SqliteStore {
         let _ = tokio::time::timeout(at_most.min(POLL), self.jobs_written.notified()).await;
     }
 
-    async fn job_counts(&self) -> Result<JobCounts, StoreError> {
+    async fn counts_by_work(&self) -> Result<QueueCounts, StoreError> {
         let now = self.clock.now();
         self.readers
             .read(move |conn| {
-                Ok(conn.query_row(
+                let mut statement = conn.prepare_cached(
                     "SELECT count(*) FILTER (WHERE state = 'available' AND run_at <= ?1), \
                             count(*) FILTER (WHERE state = 'available' AND run_at > ?1), \
                             count(*) FILTER (WHERE state = 'running'), \
-                            count(*) FILTER (WHERE state = 'discarded') FROM jobs",
-                    [now.0],
-                    |row| {
-                        Ok(JobCounts {
-                            available: row.get(0)?,
-                            scheduled: row.get(1)?,
-                            running: row.get(2)?,
-                            discarded: row.get(3)?,
-                        })
-                    },
-                )?)
+                            count(*) FILTER (WHERE state = 'discarded'), kind = ?2 FROM jobs GROUP BY 5",
+                )?;
+                let mut rows = statement.query(params![now.0, JobKind::AnalyzeTrack.name()])?;
+                let mut counts = QueueCounts::default();
+                while let Some(row) = rows.next()? {
+                    let of = if row.get(4)? { &mut counts.analysis } else { &mut counts.embedding };
+                    *of = JobCounts {
+                        available: row.get(0)?,
+                        scheduled: row.get(1)?,
+                        running: row.get(2)?,
+                        discarded: row.get(3)?,
+                    };
+                }
+                Ok(counts)
             })
             .await
     }
@@ -224,7 +227,7 @@ impl JobQueue for SqliteStore {
                 )?)
             })
             .await?;
-        self.jobs_written.notify_one();
+        self.tell_workers();
         Ok(retried)
     }
 
@@ -250,21 +253,33 @@ impl Reconcile for SqliteStore {
         let made = self
             .writer
             .transaction(move |tx| {
-                Ok(tx.execute(
-                    "INSERT INTO jobs (kind, track_id, space, priority, state, run_at, created_at) \
-                     SELECT ?1, t.id, s.name, ?2, 'available', ?3, ?3 FROM spaces s CROSS JOIN tracks t \
-                     LEFT JOIN track_vectors v ON v.track_id = t.id AND v.space = s.name \
-                     WHERE s.wanted AND v.content_hash IS NOT t.content_hash \
-                       AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.track_id = t.id AND j.space = s.name)",
-                    params![JobKind::EmbedTrack.name(), Priority::Background.level(), now.0],
-                )?)
+                let mut made = 0;
+                for space in super::spaces::wanted(tx)? {
+                    let made_from = made_from(&space);
+                    made += tx.execute(
+                        &format!(
+                            "INSERT INTO jobs (kind, track_id, space, priority, state, run_at, created_at) \
+                             SELECT ?1, t.id, ?4, ?2, 'available', ?3, ?3 FROM tracks t \
+                             LEFT JOIN track_vectors v ON v.track_id = t.id AND v.space = ?4 \
+                             WHERE {made_from} IS NOT NULL AND v.content_hash IS NOT {made_from} \
+                               AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.track_id = t.id AND j.space = ?4)"
+                        ),
+                        params![JobKind::of(&space).name(), Priority::Background.level(), now.0, space.to_string()],
+                    )?;
+                }
+                Ok(made)
             })
             .await?;
         if made > 0 {
-            self.jobs_written.notify_one();
+            self.tell_workers();
         }
         Ok(made)
     }
+}
+
+/// What vectors of this space are made of, as a column of the track `t`.
+pub(super) fn made_from(space: &Space) -> &'static str {
+    if space.is_sound() { "t.file_hash" } else { "t.content_hash" }
 }
 
 fn claimable(conn: &Connection, space: &str, now: Timestamp) -> Result<bool, SqlError> {

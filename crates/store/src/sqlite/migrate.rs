@@ -9,6 +9,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../../migrations/sqlite/0002_embedding_cache.sql"),
     include_str!("../../migrations/sqlite/0003_lost_claims.sql"),
     include_str!("../../migrations/sqlite/0004_keys.sql"),
+    include_str!("../../migrations/sqlite/0005_analysis.sql"),
 ];
 
 /// "Sbay", in the place where SQLite files say whose they are.

@@ -1,5 +1,6 @@
 //! One SQLite file: catalogue, vectors, jobs, full text and the sqlite-vec index.
 
+mod analyses;
 mod cache;
 mod catalog;
 mod connection;
@@ -78,6 +79,12 @@ impl SqliteStore {
     /// The same, as a recommender's own file: its tracks are copies of a library's elsewhere, which come with the vectors.
     pub fn mirror(self) -> Self {
         Self { duty: Duty::Mirror, ..self }
+    }
+
+    /// Wakes whoever waits for jobs: which of them can do the new one is not known here. One that is about to wait looks again.
+    fn tell_workers(&self) {
+        self.jobs_written.notify_waiters();
+        self.jobs_written.notify_one();
     }
 
     /// The exact index over this file's sqlite-vec tables.

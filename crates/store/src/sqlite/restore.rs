@@ -4,6 +4,7 @@ use soniquebay_domain::{JobSummary, StoreError, StoredVector, Track, VectorWrite
 
 use super::SqliteStore;
 use super::{row, spaces, vectors};
+use crate::counting::Counting;
 use crate::transfer::Destination;
 
 #[async_trait]
@@ -11,8 +12,11 @@ impl Destination for SqliteStore {
     async fn restore_tracks(&self, tracks: Vec<Track>) -> Result<(), StoreError> {
         self.writer
             .transaction(move |tx| {
-                for Track { id, version, fields, content_hash, metadata_hash, created_at, updated_at } in &tracks {
-                    row::write_track(tx, Some(*id), fields, (content_hash, metadata_hash), *created_at)?;
+                for track in &tracks {
+                    let Track { id, version, fields, analysis, created_at, updated_at, .. } = track;
+                    let (content, metadata) = (track.content_hash.clone(), track.metadata_hash.clone());
+                    let counting = Counting { content, metadata, ..Counting::of(fields, analysis.as_ref()) };
+                    row::write_track(tx, Some(*id), &counting, analysis.as_ref(), *created_at)?;
                     tx.prepare_cached(
                         "UPDATE tracks SET version = ?2, created_at = ?3, updated_at = ?4 WHERE id = ?1",
                     )?

@@ -4,18 +4,20 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Row, Transaction, named_params};
 use serde_json::Value;
 use soniquebay_domain::{
-    ContentHash, Facts, Features, Fingerprint, Identity, MetadataHash, Mode, PitchClass, StoreError, Timestamp, Track,
-    TrackFields, TrackId, Vector, fold,
+    Analysis, ContentHash, Facts, Features, Fingerprint, Identity, MetadataHash, Mode, PitchClass, StoreError,
+    Timestamp, Track, TrackFields, TrackId, Vector, fold,
 };
 
 use super::error::SqlError;
-use crate::{numbers, text_match};
+use crate::counting::{AnalysisColumns, Counting};
+use crate::{counting, numbers, text_match};
 
 /// All columns of a track, in the order that [`track`] reads them by name.
 pub(super) const TRACK_COLUMNS: &str = "tracks.id, version, title, artist, album, album_artist, genre, genre_tags, \
      mood_tags, tags, year, duration, bpm, key, mode, danceability, energy, valence, acousticness, instrumentalness, \
      loudness, bitrate, path, file_size, file_mtime, musicbrainz_id, isrc, extra, tracks.content_hash, \
-     tracks.metadata_hash, created_at, tracks.updated_at";
+     tracks.metadata_hash, created_at, tracks.updated_at, audio_hash, analysis_revision, analyzed_file, measured, \
+     filled, file_hash";
 
 fn corrupt(table: &'static str, row: &Row<'_>, column: &'static str) -> SqlError {
     let row = match row.get_ref("id").or_else(|_| row.get_ref("track_id")) {
@@ -38,7 +40,7 @@ pub(super) fn fields(row: &Row<'_>) -> Result<TrackFields, SqlError> {
     let mode: Option<String> = row.get("mode")?;
     let key: Option<i64> = row.get("key")?;
     let extra: String = row.get("extra")?;
-    Ok(TrackFields {
+    let counts = TrackFields {
         title: row.get("title")?,
         artist: row.get("artist")?,
         album: row.get("album")?,
@@ -72,7 +74,18 @@ pub(super) fn fields(row: &Row<'_>) -> Result<TrackFields, SqlError> {
             Ok(Value::Object(extra)) => extra,
             _ => return Err(corrupt("tracks", row, "extra")),
         },
-    })
+    };
+    Ok(counting::tags(counts, &row.get::<_, String>("filled")?))
+}
+
+fn analysis(row: &Row<'_>) -> Result<Option<Analysis>, SqlError> {
+    let columns = AnalysisColumns {
+        audio: row.get("audio_hash")?,
+        revision: row.get("analysis_revision")?,
+        file: row.get("analyzed_file")?,
+        measured: row.get("measured")?,
+    };
+    columns.read().map_err(|column| corrupt("tracks", row, column))
 }
 
 /// The columns that [`facts`] reads, in its order: an index reads them of every track when it starts.
@@ -115,6 +128,7 @@ pub(super) fn track(row: &Row<'_>) -> Result<Track, SqlError> {
         id: track_id(row.get("id")?)?,
         version: row.get("version")?,
         fields: fields(row)?,
+        analysis: analysis(row)?,
         content_hash: ContentHash::parse(&content_hash).ok_or_else(|| corrupt("tracks", row, "content_hash"))?,
         metadata_hash: MetadataHash::parse(&metadata_hash).ok_or_else(|| corrupt("tracks", row, "metadata_hash"))?,
         created_at: Timestamp(row.get("created_at")?),
@@ -129,6 +143,10 @@ pub(super) fn fingerprint(row: &Row<'_>, table: &'static str) -> Result<Fingerpr
         track_id: track_id(row.get(0)?)?,
         content_hash: ContentHash::parse(&content_hash).ok_or_else(|| corrupt(table, row, "content_hash"))?,
         metadata_hash: MetadataHash::parse(&metadata_hash).ok_or_else(|| corrupt(table, row, "metadata_hash"))?,
+        file_hash: match table {
+            "tracks" => row.get::<_, Option<String>>("file_hash")?.as_deref().and_then(ContentHash::parse),
+            _ => None,
+        },
     })
 }
 
@@ -147,20 +165,22 @@ pub(super) fn vector(row: &Row<'_>) -> Result<Vector, SqlError> {
 pub(super) fn write_track(
     tx: &Transaction<'_>,
     id: Option<TrackId>,
-    fields: &TrackFields,
-    hashes: (&ContentHash, &MetadataHash),
+    counting: &Counting,
+    analysis: Option<&Analysis>,
     now: Timestamp,
 ) -> Result<TrackId, SqlError> {
+    let fields = &counting.counts;
     let lists = [&fields.genre_tags, &fields.mood_tags, &fields.tags].map(|list| Value::from(list.clone()).to_string());
     let mut statement = tx.prepare_cached(
         "INSERT INTO tracks (id, version, title, artist, album, album_artist, genre, genre_tags, mood_tags, tags, year, \
              duration, bpm, key, mode, danceability, energy, valence, acousticness, instrumentalness, loudness, bitrate, \
              path, file_size, file_mtime, musicbrainz_id, isrc, extra, artist_folded, name_folded, content_hash, \
-             metadata_hash, created_at, updated_at) \
+             metadata_hash, audio_hash, analysis_revision, analyzed_file, measured, filled, created_at, updated_at) \
          VALUES (:id, 1, :title, :artist, :album, :album_artist, :genre, :genre_tags, :mood_tags, :tags, :year, \
              :duration, :bpm, :key, :mode, :danceability, :energy, :valence, :acousticness, :instrumentalness, :loudness, \
              :bitrate, :path, :file_size, :file_mtime, :musicbrainz_id, :isrc, :extra, :artist_folded, :name_folded, \
-             :content_hash, :metadata_hash, :now, :now) \
+             :content_hash, :metadata_hash, :audio_hash, :analysis_revision, :analyzed_file, :measured, :filled, \
+             :now, :now) \
          ON CONFLICT (id) DO UPDATE SET version = version + 1, title = excluded.title, artist = excluded.artist, \
              album = excluded.album, album_artist = excluded.album_artist, genre = excluded.genre, \
              genre_tags = excluded.genre_tags, mood_tags = excluded.mood_tags, tags = excluded.tags, \
@@ -172,6 +192,8 @@ pub(super) fn write_track(
              musicbrainz_id = excluded.musicbrainz_id, isrc = excluded.isrc, extra = excluded.extra, \
              artist_folded = excluded.artist_folded, name_folded = excluded.name_folded, \
              content_hash = excluded.content_hash, metadata_hash = excluded.metadata_hash, \
+             audio_hash = excluded.audio_hash, analysis_revision = excluded.analysis_revision, \
+             analyzed_file = excluded.analyzed_file, measured = excluded.measured, filled = excluded.filled, \
              updated_at = excluded.updated_at \
          RETURNING id",
     )?;
@@ -207,8 +229,13 @@ pub(super) fn write_track(
             ":extra": Value::Object(fields.extra.clone()).to_string(),
             ":artist_folded": fields.artist.as_deref().map(fold).unwrap_or_default(),
             ":name_folded": text_match::name(fields),
-            ":content_hash": hashes.0.as_str(),
-            ":metadata_hash": hashes.1.as_str(),
+            ":content_hash": counting.content.as_str(),
+            ":metadata_hash": counting.metadata.as_str(),
+            ":audio_hash": analysis.map(|analysis| analysis.audio.as_str()),
+            ":analysis_revision": analysis.map(|analysis| analysis.revision.as_str()),
+            ":analyzed_file": analysis.map(|analysis| analysis.file.as_str()),
+            ":measured": counting.measured,
+            ":filled": counting.filled,
             ":now": now.0,
         },
         |row| row.get(0),

@@ -4,13 +4,15 @@ use soniquebay_domain::{ContentHash, Lease, Setback, SettledJob, Settlement, Sto
 
 use super::SqliteStore;
 use super::error::SqlError;
-use super::{jobs, vectors};
+use super::{analyses, jobs, vectors};
 
 #[async_trait]
 impl Settlement for SqliteStore {
     async fn settle(&self, settled: Vec<SettledJob>) -> Result<usize, StoreError> {
-        let now = self.clock.now();
-        self.writer
+        let (now, duty) = (self.clock.now(), self.duty);
+        let is_heard = settled.iter().any(|job| job.analysis.is_some());
+        let held = self
+            .writer
             .transaction(move |tx| {
                 let mut held = 0;
                 for job in &settled {
@@ -23,19 +25,28 @@ impl Settlement for SqliteStore {
                         Ok(vector) => finish(tx, &job.lease, vector.as_ref(), now)?,
                         Err(setback) => set_back(tx, &job.lease, setback, now)?,
                     }
+                    if let Some(analysis) = &job.analysis {
+                        analyses::keep(tx, job.lease.job.track_id, analysis, duty, now)?;
+                    }
                 }
                 Ok(held)
             })
-            .await
+            .await?;
+        if is_heard {
+            self.tell_workers();
+        }
+        Ok(held)
     }
 }
 
 fn finish(tx: &Transaction<'_>, lease: &Lease, vector: Option<&VectorWrite>, now: Timestamp) -> Result<(), SqlError> {
     if let Some(write) = vector {
-        let mut statement = tx.prepare_cached("SELECT content_hash FROM tracks WHERE id = ?1")?;
-        let current: Option<String> = statement.query_row([write.track_id.get()], |row| row.get(0)).optional()?;
+        let sql = format!("SELECT {} FROM tracks t WHERE id = ?1", jobs::made_from(&write.space));
+        let mut statement = tx.prepare_cached(&sql)?;
+        let current: Option<Option<String>> =
+            statement.query_row([write.track_id.get()], |row| row.get(0)).optional()?;
         // The track changed while we worked: its change made a second job, whose vector is the right one.
-        if current.as_deref() == write.content_hash.as_ref().map(ContentHash::as_str) {
+        if current.flatten().as_deref() == write.content_hash.as_ref().map(ContentHash::as_str) {
             vectors::put(tx, write, now)?;
         }
     }

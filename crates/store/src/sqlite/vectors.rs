@@ -8,7 +8,7 @@ use soniquebay_domain::{
 use super::catalog::{collect, id_array};
 use super::error::SqlError;
 use super::row::{self, FACT_COLUMNS};
-use super::{SqliteStore, catalog, spaces};
+use super::{SqliteStore, catalog, jobs, spaces};
 use crate::{Duty, numbers};
 
 #[async_trait]
@@ -49,10 +49,13 @@ impl Vectors for SqliteStore {
             .read(|conn| {
                 let mut coverage = Vec::new();
                 for (space, wanted) in spaces::all(conn)? {
+                    let made_from = jobs::made_from(&space);
                     let (ready, stale) = conn.query_row(
-                        "SELECT count(*) FILTER (WHERE v.content_hash = t.content_hash), \
-                                count(*) FILTER (WHERE v.content_hash <> t.content_hash) \
-                         FROM track_vectors v JOIN tracks t ON t.id = v.track_id WHERE v.space = ?1",
+                        &format!(
+                            "SELECT count(*) FILTER (WHERE v.content_hash IS {made_from}), \
+                                    count(*) FILTER (WHERE v.content_hash IS NOT {made_from}) \
+                             FROM track_vectors v JOIN tracks t ON t.id = v.track_id WHERE v.space = ?1"
+                        ),
                         [space.to_string()],
                         |row| Ok((row.get(0)?, row.get(1)?)),
                     )?;
@@ -131,7 +134,7 @@ impl VectorStore for SqliteStore {
     }
 
     async fn states(&self, space: &Space, ids: Vec<TrackId>) -> Result<Vec<(TrackId, TrackState)>, StoreError> {
-        let space = space.to_string();
+        let space = space.clone();
         self.readers.read(move |conn| states(conn, &space, &ids)).await
     }
 
@@ -144,16 +147,17 @@ impl VectorStore for SqliteStore {
 /// Stores a vector; whether its track is there.
 pub(super) fn put(tx: &Transaction<'_>, write: &VectorWrite, now: Timestamp) -> Result<bool, SqlError> {
     let rows = tx
-        .prepare_cached(
+        .prepare_cached(&format!(
             "INSERT INTO track_vectors (track_id, space, vector, content_hash, metadata_hash, metadata, updated_at) \
-             SELECT id, ?2, ?3, coalesce(?4, content_hash), metadata_hash, \
+             SELECT id, ?2, ?3, coalesce(?4, {}, content_hash), metadata_hash, \
                     json_object('title', title, 'artist', artist, 'album', album, 'genre', genre, \
                                 'year', year, 'bpm', bpm, 'duration', duration), ?5 \
-             FROM tracks WHERE id = ?1 \
+             FROM tracks t WHERE id = ?1 \
              ON CONFLICT (track_id, space) DO UPDATE SET vector = excluded.vector, \
                     content_hash = excluded.content_hash, metadata_hash = excluded.metadata_hash, \
                     metadata = excluded.metadata, updated_at = excluded.updated_at",
-        )?
+            jobs::made_from(&write.space)
+        ))?
         .execute(params![
             write.track_id.get(),
             write.space.to_string(),
@@ -179,15 +183,17 @@ fn stored(row: &rusqlite::Row<'_>, space: &Space) -> Result<StoredVector, SqlErr
     })
 }
 
-fn states(conn: &Connection, space: &str, ids: &[TrackId]) -> Result<Vec<(TrackId, TrackState)>, SqlError> {
-    let mut statement = conn.prepare_cached(
-        "SELECT t.id, v.content_hash = t.content_hash, \
+fn states(conn: &Connection, space: &Space, ids: &[TrackId]) -> Result<Vec<(TrackId, TrackState)>, SqlError> {
+    let made_from = jobs::made_from(space);
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT t.id, CASE WHEN v.track_id IS NOT NULL THEN v.content_hash IS {made_from} END, \
                 (SELECT state || ':' || coalesce(reason, '') FROM jobs \
                  WHERE track_id = t.id AND space = ?1 ORDER BY state = 'discarded', id DESC LIMIT 1) \
          FROM tracks t LEFT JOIN track_vectors v ON v.track_id = t.id AND v.space = ?1 \
-         WHERE t.id IN (SELECT value FROM rarray(?2)) ORDER BY t.id",
-    )?;
-    let mut rows = statement.query(params![space, id_array(ids)])?;
+         WHERE t.id IN (SELECT value FROM rarray(?2)) AND (v.track_id IS NOT NULL OR {made_from} IS NOT NULL) \
+         ORDER BY t.id",
+    ))?;
+    let mut rows = statement.query(params![space.to_string(), id_array(ids)])?;
     collect(&mut rows, |row| {
         let current: Option<bool> = row.get(1)?;
         let job: Option<String> = row.get(2)?;

@@ -2,11 +2,36 @@
 
 use std::sync::Arc;
 
-use soniquebay_domain::{StoreError, SystemClock};
+use soniquebay_domain::{Catalog, ContentHash, StoreError, SystemClock, Tracks};
 use soniquebay_store::sqlite::SqliteStore;
 
 async fn open(path: &std::path::Path) -> Result<SqliteStore, StoreError> {
     SqliteStore::open(path, Arc::new(SystemClock)).await
+}
+
+#[tokio::test]
+async fn a_file_of_an_older_version_is_opened_with_all_that_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.db");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    for step in ["0001_library", "0002_embedding_cache", "0003_lost_claims"] {
+        let file = format!("{}/migrations/sqlite/{step}.sql", env!("CARGO_MANIFEST_DIR"));
+        old.execute_batch(&std::fs::read_to_string(file).unwrap()).unwrap();
+    }
+    old.execute_batch(
+        "INSERT INTO tracks (version, title, bpm, path, file_size, file_mtime, artist_folded, name_folded, content_hash, \
+             metadata_hash, created_at, updated_at) \
+         VALUES (1, 'Old', 97.5, '/m/old.flac', 10, 20, '', 'old', '00000000000000000000000000000001', \
+             '00000000000000000000000000000002', 1, 1); \
+         PRAGMA application_id = 1398956409; PRAGMA user_version = 3;",
+    )
+    .unwrap();
+    drop(old);
+    let store = open(&path).await.unwrap();
+    let track = store.page(0, 0, 10).await.unwrap().remove(0);
+    assert_eq!((track.fields.features.bpm, &track.analysis), (Some(97.5), &None));
+    let print = store.fingerprints(0, 10).await.unwrap().remove(0);
+    assert_eq!(print.file_hash, ContentHash::of_file(&track.fields.identity), "what it was is known of its file too");
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ async fn hash(fixture: &Fixture, id: TrackId) -> ContentHash {
 
 fn with_vector(lease: Lease, hash: ContentHash) -> SettledJob {
     let write = VectorWrite::new(lease.job.track_id, space(), vector([1.0, 0.0, 0.0, 0.0]), Some(hash));
-    SettledJob { lease, result: Ok(Some(write)) }
+    SettledJob { lease, result: Ok(Some(write)), analysis: None }
 }
 
 async fn claim_one(fixture: &Fixture) -> Lease {
@@ -95,7 +95,7 @@ async fn a_change_during_a_run_makes_a_second_job_and_its_vector_wins(fixture: F
 
 async fn setbacks_wait_and_failures_are_kept_until_retried(fixture: Fixture) {
     let id = fixture.create("A").await;
-    let set_back = |lease, setback| vec![SettledJob { lease, result: Err(setback) }];
+    let set_back = |lease, setback| vec![SettledJob { lease, result: Err(setback), analysis: None }];
     let delay = Duration::from_secs(5);
     let lease = claim_one(&fixture).await;
     fixture.store.settle(set_back(lease, Setback::Snooze { delay, reason: "away".into() })).await.unwrap();
@@ -123,7 +123,7 @@ async fn a_changed_track_gets_a_new_chance(fixture: Fixture) {
     let id = fixture.create("A").await;
     let lease = claim_one(&fixture).await;
     let discard = Setback::Discard { reason: "no words".into() };
-    fixture.store.settle(vec![SettledJob { lease, result: Err(discard) }]).await.unwrap();
+    fixture.store.settle(vec![SettledJob { lease, result: Err(discard), analysis: None }]).await.unwrap();
     fixture.write(change(id, retitled("B"))).await;
     assert_eq!(claim_one(&fixture).await.job.track_id, id);
     assert_eq!(fixture.store.job_counts().await.unwrap().discarded, 0);
@@ -223,7 +223,7 @@ async fn claims_that_end_without_a_word_are_counted(fixture: Fixture) {
     let lease = claim_one(&fixture).await;
     assert_eq!(lease.lost, 2);
     let discard = Setback::Discard { reason: "deadly".into() };
-    fixture.store.settle(vec![SettledJob { lease, result: Err(discard) }]).await.unwrap();
+    fixture.store.settle(vec![SettledJob { lease, result: Err(discard), analysis: None }]).await.unwrap();
     assert_eq!(fixture.store.failures(&space(), vec![id]).await.unwrap(), [(id, "deadly".to_owned())]);
     assert_eq!(fixture.store.retry(Discarded::Kind(JobKind::EmbedIfNeeded)).await.unwrap(), 0);
     assert_eq!(fixture.store.retry(Discarded::Kind(JobKind::EmbedTrack)).await.unwrap(), 1);
@@ -238,7 +238,7 @@ async fn the_queue_keeps_the_contract(fixture: Fixture) {
     }
     // The contract is about jobs alone: the tracks' own are done with.
     for lease in fixture.store.claim(&space(), 10, LEASE).await.unwrap() {
-        fixture.store.settle(vec![SettledJob { lease, result: Ok(None) }]).await.unwrap();
+        fixture.store.settle(vec![SettledJob { lease, result: Ok(None), analysis: None }]).await.unwrap();
     }
     fixture.store.want_spaces(vec![space(), second.clone()]).await.unwrap();
     let advance = |by: Duration| fixture.clock.advance(by);

@@ -4,8 +4,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use soniquebay_domain::{
-    Applied, Catalog, Change, Database, Discarded, JobQueue, JobState, Reconcile, Setback, SettledJob, Space, TrackId,
-    VectorWrite,
+    Analyses, Analysis, Applied, Aspect, AudioHash, Catalog, Change, ContentHash, Database, Discarded, JobQueue,
+    JobState, Measure, Measured, Reconcile, Setback, SettledJob, Space, TrackId, Tracks, VectorWrite,
 };
 use soniquebay_store::transfer::{Destination, TransferError, transfer};
 
@@ -38,7 +38,7 @@ async fn library() -> Fixture {
             2 => continue,
             _ => Ok(Some(write.clone())),
         };
-        fixture.store.settle(vec![SettledJob { lease, result }]).await.unwrap();
+        fixture.store.settle(vec![SettledJob { lease, result, analysis: None }]).await.unwrap();
         if number % 3 == 0 {
             fixture.store.put(vec![VectorWrite { space: other.clone(), ..write }]).await.unwrap();
         }
@@ -46,6 +46,17 @@ async fn library() -> Fixture {
     // Its first job is running: it has a second one.
     let touched = change(TrackId::new(104).unwrap(), titled("Changed meanwhile").patch);
     assert!(matches!(fixture.write(touched).await, Applied::Done { .. }));
+    let heard = fixture.store.tracks(vec![TrackId::new(700).unwrap()]).await.unwrap().remove(0);
+    let mut measured = Measured::default();
+    measured.set(Aspect::Energy, Measure { value: 1.0 / 3.0, confidence: 0.7 });
+    let analysis = Analysis {
+        audio: AudioHash::parse(&"cd".repeat(16)).unwrap(),
+        revision: "ears-1".into(),
+        file: ContentHash::of_file(&heard.fields.identity).unwrap(),
+        measured,
+    };
+    assert!(fixture.store.keep_analyses(vec![(heard.id, analysis)]).await.unwrap()[0].analysis.is_some());
+    fixture.store.pause_analysis(true).await.unwrap();
     let touched = change(TrackId::new(900).unwrap(), titled("Another title").patch);
     assert!(matches!(fixture.write(touched).await, Applied::Done { .. }));
     fixture
@@ -71,11 +82,14 @@ async fn a_library_goes_to_postgres_and_comes_back_the_same() {
     let told = Mutex::new(Vec::new());
     let tell = |progress: soniquebay_domain::Progress| told.lock().unwrap().push(progress.step.to_string());
     let moved = transfer(&*source.store, &there, &tell).await.unwrap();
-    assert_eq!((moved.tracks, moved.vectors.len(), moved.jobs), (1199, 2, 1199 - 700 + 7 * 3));
+    assert_eq!((moved.tracks, moved.vectors.len(), moved.jobs), (1199, 2, 1199 - 700 + 7 * 3 + 1));
     assert_eq!(transfer(&there, &back, &|_| ()).await.unwrap(), moved);
     for step in ["tracks", "vectors", "comparing"] {
         assert!(told.lock().unwrap().iter().any(|told| told == step), "{step}");
     }
+    let heard = back.tracks(vec![TrackId::new(700).unwrap()]).await.unwrap().remove(0);
+    assert_eq!((heard.fields.features.energy, heard.counts().features.energy), (None, Some(1.0 / 3.0)));
+    assert!(back.analysis_paused().await.unwrap());
     // What was moved goes on: ids are not given again, names are found, jobs run, vectors are near.
     let next = there.apply(vec![titled("One more")]).await.unwrap();
     assert_eq!(next, [Applied::Done { id: TrackId::new(1201).unwrap(), outcome: soniquebay_domain::Outcome::Created }]);

@@ -129,6 +129,15 @@ pub fn write_track(path: &Path, format: AudioFormat, tags: &TrackTags) -> io::Re
     tag.save_to_path(path, WriteOptions::default()).map_err(io::Error::other)
 }
 
+/// Writes a WAV file with something to hear in it: a chord on `hz`, and a beat `bpm` times a minute.
+///
+/// # Errors
+/// Where the file cannot be written.
+pub fn write_music(path: &Path, tags: &TrackTags, hz: f64, bpm: f64) -> io::Result<()> {
+    fs::write(path, pcm::music(tags.seconds, hz, bpm))?;
+    tag(AudioFormat::Wav, tags).save_to_path(path, WriteOptions::default()).map_err(io::Error::other)
+}
+
 fn tag(format: AudioFormat, tags: &TrackTags) -> Tag {
     let mut tag = Tag::new(format.file_type().primary_tag_type());
     let bpm = tags.bpm.map(|bpm| bpm.to_string()).unwrap_or_default();

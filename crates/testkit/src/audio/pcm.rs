@@ -2,12 +2,31 @@ const RATE: u32 = 8_000;
 
 /// 8 kHz, mono, 16 bit.
 pub(super) fn wav(seconds: f64) -> Vec<u8> {
-    let samples = vec![0; 2 * samples(seconds)];
+    riff(vec![0; 2 * samples(seconds)], RATE)
+}
+
+/// A chord on `hz` and a beat `bpm` times a minute: 22.05 kHz, mono, 16 bit.
+pub(super) fn music(seconds: f64, hz: f64, bpm: f64) -> Vec<u8> {
+    const RATE: u32 = 22_050;
+    let mut noise = 1u32;
+    let sample = |n: u32| {
+        let at = f64::from(n) / f64::from(RATE);
+        let since_beat = at % (60.0 / bpm);
+        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let click = (f64::from(noise) / f64::from(u32::MAX) - 0.5) * (-since_beat * 60.0).exp();
+        // A major triad.
+        let chord: f64 = [1.0, 1.25, 1.5].iter().map(|ratio| (std::f64::consts::TAU * hz * ratio * at).sin()).sum();
+        ((0.12 * chord + 0.8 * click) * f64::from(i16::MAX)) as i16
+    };
+    riff((0..(seconds * f64::from(RATE)) as u32).map(sample).flat_map(i16::to_le_bytes).collect(), RATE)
+}
+
+fn riff(samples: Vec<u8>, rate: u32) -> Vec<u8> {
     let mut format = Vec::new();
     format.extend(1u16.to_le_bytes());
     format.extend(1u16.to_le_bytes());
-    format.extend(RATE.to_le_bytes());
-    format.extend((2 * RATE).to_le_bytes());
+    format.extend(rate.to_le_bytes());
+    format.extend((2 * rate).to_le_bytes());
     format.extend(2u16.to_le_bytes());
     format.extend(16u16.to_le_bytes());
     let mut body = b"WAVE".to_vec();

@@ -1,6 +1,7 @@
 use serde_json::{Map, Value};
 use soniquebay_domain::{Change, ContentHash, FieldError, MetadataHash, Timestamp, Track, TrackFields};
 
+use super::analysis::read_analysis;
 use super::parse::{TrackRecord, parse_track};
 
 /// What a track is called that nobody gave a title.
@@ -36,6 +37,7 @@ pub fn read_track(fields: Map<String, Value>) -> Result<Track, Vec<FieldError>> 
     let content_hash = text("content_hash").and_then(ContentHash::parse);
     let metadata_hash = text("metadata_hash").and_then(MetadataHash::parse);
     let (created_at, updated_at) = (moment(text("created_at")), moment(text("updated_at")));
+    let analysis = read_analysis(&fields);
     let record = parse_track(fields)?;
     let id = record.id.ok_or_else(|| vec![FieldError::new("id", "missing: a number above 0")])?;
     let fields = record.into_fields().map_err(|error| vec![error])?;
@@ -46,6 +48,7 @@ pub fn read_track(fields: Map<String, Value>) -> Result<Track, Vec<FieldError>> 
         metadata_hash: metadata_hash.unwrap_or_else(|| MetadataHash::of(&fields)),
         created_at,
         updated_at,
+        analysis,
         fields,
     })
 }
@@ -59,7 +62,9 @@ pub(crate) fn moment(text: Option<&str>) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
-    use soniquebay_domain::{ContentHash, FieldError, Timestamp, Track};
+    use soniquebay_domain::{
+        Analysis, Aspect, AudioHash, ContentHash, FieldError, Measure, Measured, Timestamp, Track,
+    };
 
     use super::read_track;
     use crate::TrackView;
@@ -89,6 +94,17 @@ mod tests {
         // Made by an older version of the hash: what the library says counts.
         track.content_hash = ContentHash::parse(&"a".repeat(32)).unwrap();
         track.updated_at = Timestamp(1_640_995_200_500);
+        let mut measured = Measured::default();
+        measured.set(Aspect::Tempo, Measure { value: 93.25, confidence: 0.9 });
+        measured.set(Aspect::Key, Measure { value: 21.0, confidence: 0.75 });
+        track.analysis = Some(Analysis {
+            audio: AudioHash::parse(&"ab".repeat(16)).unwrap(),
+            revision: "1".into(),
+            file: ContentHash::of_file(&track.fields.identity).unwrap(),
+            measured,
+        });
+        let view = serde_json::to_value(TrackView::from(&track)).unwrap();
+        assert_eq!(view["measured"]["key"], json!({"value": "A minor", "confidence": 0.75}));
         assert_eq!(read(serde_json::to_value(TrackView::from(&track)).unwrap()).unwrap(), track);
     }
 }

@@ -1,3 +1,4 @@
+mod analysis;
 mod answer;
 mod parse;
 mod source;
@@ -7,6 +8,7 @@ mod view;
 use serde_json::Value;
 use soniquebay_domain::TrackId;
 
+pub use analysis::{AnalysisInput, AnalysisView};
 pub(crate) use answer::moment;
 pub use answer::{read_track, untitled};
 pub use parse::{TrackRecord, parse_track};

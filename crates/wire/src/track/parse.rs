@@ -16,8 +16,18 @@ pub struct TrackRecord {
 }
 
 /// Fields of our own answers that nobody can set. They are dropped, so that what was got can be put back.
-pub(super) const OURS: [&str; 7] =
-    ["version", "content_hash", "metadata_hash", "created_at", "updated_at", "state", "camelot"];
+pub(super) const OURS: [&str; 10] = [
+    "version",
+    "content_hash",
+    "metadata_hash",
+    "file_hash",
+    "created_at",
+    "updated_at",
+    "state",
+    "camelot",
+    "measured",
+    "analysis",
+];
 
 /// Objects and lists within each other in `extra`; a reader of ours walks them recursively.
 const EXTRA_DEPTH: usize = 16;

@@ -3,6 +3,7 @@ use serde_json::{Map, Value};
 use soniquebay_domain::{ContentHash, Key, MetadataHash, Mode, Timestamp, Track, TrackFields, TrackId, TrackState};
 use utoipa::ToSchema;
 
+use super::analysis::{AnalysisView, write_measured};
 use super::parse::OURS;
 use crate::rfc3339;
 
@@ -92,6 +93,9 @@ pub struct TrackView {
     pub content_hash: String,
     /// Fingerprint of what filters use.
     pub metadata_hash: String,
+    /// Fingerprint of its file, as far as size and moment of its last change tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_hash: Option<String>,
     /// When it was first seen, RFC 3339.
     pub created_at: String,
     /// When it last changed, RFC 3339.
@@ -99,6 +103,14 @@ pub struct TrackView {
     /// How far its vector is, where that was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<StateView>,
+    /// What was measured of its audio, by name: value and confidence, 0 to 1. It counts where the field above says nothing
+    /// and the confidence is at least 0.5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub measured: Option<Map<String, Value>>,
+    /// What is known of its audio, and how far its analysis is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub analysis: Option<AnalysisView>,
     /// Fields that are not known here, as they came.
     #[schema(value_type = Object)]
     pub extra: Map<String, Value>,
@@ -118,6 +130,12 @@ impl TrackView {
     /// The same, saying how far the track's vector is.
     pub fn with_state(mut self, state: TrackState) -> Self {
         self.state = Some(state.into());
+        self
+    }
+
+    /// The same, saying how far its analysis is.
+    pub fn with_analysis_state(mut self, state: TrackState) -> Self {
+        self.analysis = Some(self.analysis.unwrap_or_default().with_state(state));
         self
     }
 }
@@ -158,6 +176,9 @@ impl From<&Track> for TrackView {
             isrc: identity.isrc,
             content_hash: track.content_hash.to_string(),
             metadata_hash: track.metadata_hash.to_string(),
+            file_hash: ContentHash::of_file(&track.fields.identity).map(|hash| hash.to_string()),
+            measured: track.analysis.as_ref().map(|analysis| write_measured(&analysis.measured)),
+            analysis: track.analysis.as_ref().map(AnalysisView::from),
             created_at: rfc3339(track.created_at),
             updated_at: rfc3339(track.updated_at),
             state: None,
@@ -174,6 +195,7 @@ pub fn write_fields(fields: &TrackFields) -> Map<String, Value> {
         id: any,
         version: 0,
         fields: fields.clone(),
+        analysis: None,
         content_hash: ContentHash::of(fields),
         metadata_hash: MetadataHash::of(fields),
         created_at: Timestamp(0),

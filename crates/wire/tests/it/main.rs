@@ -145,6 +145,7 @@ proptest! {
         let track = Track {
             id: TrackId::new(7).unwrap(),
             version: 3,
+            analysis: None,
             content_hash: ContentHash::of(&fields),
             metadata_hash: MetadataHash::of(&fields),
             created_at: Timestamp(0),

@@ -34,7 +34,13 @@ pub(crate) async fn get_track(
             Err(error) => tracing::debug!(%error, track.id = %id, "nobody says how far its vector is"),
         }
     }
-    let etag = version::etag(&track, view.state.as_ref());
+    if let Some(states) = services.sound_states.as_ref().filter(|_| track.fields.identity.path.is_some()) {
+        match states.of(&track).await {
+            Ok(state) => view = view.with_analysis_state(state),
+            Err(error) => tracing::debug!(%error, track.id = %id, "nobody says how far its analysis is"),
+        }
+    }
+    let etag = version::etag_of(&track, &view);
     let response = match version::is_known(&headers, &etag) {
         true => StatusCode::NOT_MODIFIED.into_response(),
         false => Json(view).into_response(),

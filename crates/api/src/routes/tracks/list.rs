@@ -32,7 +32,7 @@ impl ToSchema for TrackList {
 }
 
 /// What [`Fingerprint`] tells. Whoever asks for no more spares us the tracks themselves.
-const FINGERPRINT: [&str; 3] = ["id", "content_hash", "metadata_hash"];
+const FINGERPRINT: [&str; 4] = ["id", "content_hash", "metadata_hash", "file_hash"];
 
 /// Tracks by id
 ///
@@ -74,9 +74,13 @@ pub(crate) async fn list_tracks(State(services): State<Services>, mut params: Pa
 }
 
 fn fingerprint(of: &Fingerprint) -> Value {
-    json!({
+    let mut print = json!({
         "id": of.track_id.get(), "content_hash": of.content_hash.as_str(), "metadata_hash": of.metadata_hash.as_str(),
-    })
+    });
+    if let Some(file) = &of.file_hash {
+        print["file_hash"] = file.as_str().into();
+    }
+    print
 }
 
 /// Whether these fields are all among those.

@@ -1,5 +1,7 @@
 //! `/api/tracks`.
 
+mod analysis;
+mod audio;
 mod batch;
 mod create;
 mod delete;
@@ -28,6 +30,9 @@ pub(crate) fn library() -> OpenApiRouter<Services> {
         .routes(routes!(find::find_tracks))
         .routes(routes!(get::get_track, update::replace_track, update::update_track, delete::delete_track))
         .routes(routes!(features::set_features))
+        .routes(routes!(analysis::set_analysis))
+        .routes(routes!(audio::get_audio))
+        .merge(crate::routes::analysis::routes())
 }
 
 /// What the recommender answers about a track.

@@ -17,6 +17,8 @@ use crate::routes::similar::AnswerView;
         ("id" = i64, Path, description = "Which track", minimum = 1, example = 123),
         ("numbers" = Option<f32>, Query, nullable = false, minimum = 0, maximum = 1, example = 0.5,
             description = "How much its measured numbers count beside its words: 0, not at all, to 1, as they are stored"),
+        ("sound" = Option<f32>, Query, nullable = false, minimum = 0, maximum = 1, example = 0.3,
+            description = "How much its sound counts: 0, not at all, to 1, alone. Tracks that were not heard count as unlike it in sound"),
         FilterParams,
     ),
     responses(
@@ -33,7 +35,8 @@ pub(crate) async fn similar_tracks(
     mut params: Params,
 ) -> Result<Json<AnswerView>, ApiError> {
     let numbers = params.number("numbers", &(0.0..=1.0));
-    let options = SimilarOptions { numbers, ..params.options() };
+    let sound = params.number("sound", &(0.0..=1.0));
+    let options = SimilarOptions { numbers, sound, ..params.options() };
     params.finish()?;
     let seeds = [Seed { track_id: id, weight: 1.0 }];
     Ok(Json(services.recommender.similar(&seeds, options).await?.into()))

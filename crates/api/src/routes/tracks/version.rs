@@ -57,6 +57,15 @@ pub(crate) fn etag(track: &Track, state: Option<&StateView>) -> String {
     }
 }
 
+/// The same of a whole answer, which also says how far the analysis is.
+pub(crate) fn etag_of(track: &Track, view: &TrackView) -> String {
+    let etag = etag(track, view.state.as_ref());
+    match view.analysis.as_ref().and_then(|analysis| analysis.status) {
+        Some(status) => format!("{}-{status}\"", etag.trim_end_matches('"')),
+        None => etag,
+    }
+}
+
 /// Whether the client has what this ETag names already.
 pub(crate) fn is_known(headers: &HeaderMap, etag: &str) -> bool {
     let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());

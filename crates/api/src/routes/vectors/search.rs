@@ -118,6 +118,7 @@ pub(crate) async fn search_vectors(State(services): State<Services>, body: JsonB
         limit: query.limit,
         space: query.space,
         numbers: query.numbers,
+        sound: None,
         relax: query.relax,
         fold: query.fold,
     };

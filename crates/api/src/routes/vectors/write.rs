@@ -82,6 +82,6 @@ async fn learn(services: &Services, mut ids: HashSet<TrackId>) -> Result<Known, 
         tracing::warn!(%error, "The library was not asked about a track");
         ApiError::new(Code::Unavailable, "The library that knows the track cannot be asked now.")
     })?;
-    let told = |Track { id, version, fields, .. }| (id, (Arc::new(fields), Some(version)));
+    let told = |track: Track| (track.id, (Arc::new(track.counts().into_owned()), Some(track.version)));
     Ok(found.into_iter().map(told).collect())
 }

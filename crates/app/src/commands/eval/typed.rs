@@ -74,7 +74,7 @@ async fn fill(library: &Library, tracks: Option<&Path>, stop: &CancellationToken
             failure.reason
         );
     }
-    bring_up_to_date(library, stop).await
+    bring_up_to_date(library, false, stop).await
 }
 
 async fn all_tracks(library: &Library) -> anyhow::Result<HashMap<TrackId, TrackFields>> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use soniquebay_api::{Services, backlog, catalog_check, coverage, queue_check};
-use soniquebay_domain::Vectors;
+use soniquebay_domain::{Space, Vectors};
 use soniquebay_pipeline::reconcile_until;
 use soniquebay_search::TrackStates;
 use tokio::sync::Notify;
@@ -39,10 +39,25 @@ pub(crate) async fn run(cli: &Cli, args: &RoleArgs, stop: &CancellationToken) ->
         (elsewhere.map(|remote| remote.vectors), backlog(Arc::clone(&queue)))
     };
     let space = library.preferred().clone();
-    let states = vectors.map(|vectors| Arc::new(TrackStates { vectors, queue: Arc::clone(&queue), space }));
+    let states_in = |space: Space, vectors: Arc<dyn Vectors>| {
+        Arc::new(TrackStates { vectors, queue: Arc::clone(&library.work.queue), space })
+    };
+    let sound_states = vectors.clone().filter(|_| library.hears());
+    let sound_states = sound_states.map(|vectors| states_in(library.sound().clone(), vectors));
+    let states = vectors.map(|vectors| states_in(space, vectors));
     let checks = vec![catalog_check(Arc::clone(&catalog)), queue_check(queue)];
     let operations = operations(&library.work, standing, checks, library.counters()?, access, stop);
-    let services = Services { catalog, vectors: store, mirror: false, library: None, recommender, states, operations };
+    let services = Services {
+        catalog,
+        analyses: library.analyses(),
+        vectors: store,
+        mirror: false,
+        library: None,
+        recommender,
+        states,
+        sound_states,
+        operations,
+    };
     host.answer(bind(address).await?, soniquebay_api::library_router(services))?;
     host.wait().await
 }

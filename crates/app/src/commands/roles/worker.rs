@@ -19,20 +19,24 @@ pub(crate) async fn run(cli: &Cli, args: &WorkerArgs, stop: &CancellationToken) 
         let library = Library::open_for(Purpose::Library, cli).await?;
         let access = admit(cli, args, Some(library.store.clone())).await?;
         let worker = library.worker(host.progress(Arc::clone(&library.work.bus)));
+        let analyst = library.analyst(host.progress(Arc::clone(&library.work.bus)))?;
+        let workers = std::iter::once(worker).chain(analyst).collect();
         let (wanted, counters) = (library.wanted(), library.counters()?);
-        return start(host, args, access, &library.work, wanted, Vec::new(), counters, worker, stop).await;
+        return start(host, args, access, &library.work, wanted, Vec::new(), counters, workers, stop).await;
     }
     let access = admit(cli, args, None).await?;
     let workshop = Workshop::open(cli).await?;
     let remote = Remote::new(&cli.services)?;
     let worker = workshop.worker(&remote, &cli.limits, host.progress(Arc::clone(&workshop.work.bus)))?;
+    let analyst = workshop.analyst(&cli.services, &remote, host.progress(Arc::clone(&workshop.work.bus)))?;
+    let workers = std::iter::once(worker).chain(analyst).collect();
     if remote.tracks.is_none() {
         tracing::info!("LIBRARY_API_URL is not set: vectors are made of what the messages say");
     }
     let mut checks = vec![recommender_check(Arc::clone(&remote.vectors))];
     checks.extend(remote.tracks.clone().map(library_check));
     let (wanted, counters) = (workshop.wanted.clone(), workshop.counters()?);
-    start(host, args, access, &workshop.work, wanted, checks, counters, worker, stop).await
+    start(host, args, access, &workshop.work, wanted, checks, counters, workers, stop).await
 }
 
 async fn admit(cli: &Cli, args: &WorkerArgs, keys: Option<Arc<dyn Keys>>) -> anyhow::Result<Arc<Access>> {
@@ -48,7 +52,7 @@ async fn start(
     wanted: Vec<Arc<dyn Vectorizer>>,
     mut checks: Vec<soniquebay_api::Check>,
     counters: Counters,
-    worker: Arc<Worker>,
+    workers: Vec<Arc<Worker>>,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     checks.extend([queue_check(Arc::clone(&work.queue)), model_check(wanted)]);
@@ -58,7 +62,9 @@ async fn start(
     if let Some(node) = work.node() {
         host.run(|stop| async move { node.run(&stop).await });
     }
-    host.run(|stop| async move { worker.run(&stop).await });
+    for worker in workers {
+        host.run(|stop| async move { worker.run(&stop).await });
+    }
     host.wait().await
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use soniquebay_domain::{
-    Clock, Discarded, JobCounts, JobId, JobQueue, JobState, JobSummary, Lease, NewJob, Space, StoreError, TrackId,
+    Clock, Discarded, JobId, JobQueue, JobState, JobSummary, Lease, NewJob, QueueCounts, Space, StoreError, TrackId,
 };
 use tokio::task::AbortHandle;
 
@@ -158,8 +158,12 @@ impl JobQueue for CeleryQueue {
         self.inner.wait(at_most).await;
     }
 
-    async fn job_counts(&self) -> Result<JobCounts, StoreError> {
-        self.inner.job_counts().await
+    async fn counts_by_work(&self) -> Result<QueueCounts, StoreError> {
+        let counts = self.inner.job_counts().await?;
+        Ok(match self.inner.config.default_space.is_sound() {
+            true => QueueCounts { analysis: counts, ..QueueCounts::default() },
+            false => QueueCounts { embedding: counts, ..QueueCounts::default() },
+        })
     }
 
     async fn jobs(

@@ -49,6 +49,7 @@ impl Served {
             index: Arc::new(MemoryIndex::new(store.clone())),
             vectorizers: vec![Arc::new(NoModel(space()))],
             serving: Serving::new(store.clone(), space(), Vec::new()),
+            sound: None,
         };
         let operations = Operations {
             queue: store.clone(),
@@ -66,7 +67,9 @@ impl Served {
             mirror,
             library: None,
             recommender: Arc::new(recommender),
-            states: Some(Arc::new(TrackStates { vectors: store.clone(), queue: store, space: space() })),
+            states: Some(Arc::new(TrackStates { vectors: store.clone(), queue: store.clone(), space: space() })),
+            sound_states: None,
+            analyses: store,
             operations,
         };
         Self::new(soniquebay_api::combined_router(services)).await

@@ -1,0 +1,114 @@
+//! Files to be heard lie on a queue of their own.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use soniquebay_broker::celery::{CeleryQueue, CelerySettlement, TwoQueues};
+use soniquebay_domain::{
+    Analyses, Analysis, AudioHash, ContentHash, Discarded, JobKind, JobQueue, Measured, NewJob, Priority, Setback,
+    SettledJob, Settlement, Space, StoreError, Track, TrackId,
+};
+use soniquebay_testkit::celery::Process;
+
+use crate::rig::{LEASE, Rig, config, job, space, write};
+
+fn sound() -> Space {
+    Space::sound(4, "ears-1").unwrap()
+}
+
+fn file(id: i64) -> NewJob {
+    NewJob { kind: JobKind::AnalyzeTrack, space: sound(), ..job(id, Priority::Bulk) }
+}
+
+fn both(rig: &Rig) -> TwoQueues {
+    let heard = config(&rig.redis.url()).of_analysis(sound());
+    TwoQueues { embedding: rig.queue.clone(), analysis: CeleryQueue::connect(heard, rig.clock.clone()).unwrap() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_python_worker_leaves_files_to_be_heard_alone() {
+    let rig = Rig::new();
+    let queues = both(&rig);
+    assert_eq!(queues.enqueue(vec![job(1, Priority::Bulk), file(1), file(2), file(2)]).await.unwrap(), 3);
+    let counts = queues.counts_by_work().await.unwrap();
+    assert_eq!((counts.embedding.available, counts.analysis.available), (1, 2));
+    let tasks = r#"
+@app.task(name="vectorization.calculate", acks_late=True)
+def calculate(track_id, metadata=None):
+    print(f"ran {track_id}", flush=True)
+"#;
+    let mut python = Process::worker(&rig.redis.url(), tasks, "vectorization");
+    python.wait_for("ran 1");
+    queues.enqueue(vec![job(3, Priority::Bulk)]).await.unwrap();
+    python.wait_for("ran 3");
+    assert_eq!(rig.length("analysis\u{6}\u{16}6"), 2, "they lie where nobody of Python's looks");
+    let leases = queues.claim(&sound(), 10, LEASE).await.unwrap();
+    assert_eq!(leases.iter().map(|lease| lease.job.track_id.get()).collect::<Vec<_>>(), [1, 2]);
+    assert!(leases.iter().all(|lease| lease.job.kind == JobKind::AnalyzeTrack && lease.job.space == sound()));
+}
+
+/// Keeps what it is told, before any vector of it is there.
+struct Notes {
+    heard: Mutex<Vec<TrackId>>,
+    rig: Arc<Rig>,
+}
+
+#[async_trait]
+impl Analyses for Notes {
+    async fn analysis_of(&self, _: &AudioHash, _: &str) -> Result<Option<(TrackId, Analysis)>, StoreError> {
+        Ok(None)
+    }
+
+    async fn keep_analyses(&self, analyses: Vec<(TrackId, Analysis)>) -> Result<Vec<Track>, StoreError> {
+        assert!(
+            self.rig.shelf.vectors.lock().unwrap().is_empty(),
+            "a vector says that its file was heard: it comes last"
+        );
+        self.heard.lock().unwrap().extend(analyses.into_iter().map(|(id, _)| id));
+        Ok(Vec::new())
+    }
+
+    async fn analysis_paused(&self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    async fn pause_analysis(&self, _: bool) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_was_heard_is_kept_before_its_vector() {
+    let rig = Arc::new(Rig::new());
+    let queues = both(&rig);
+    let notes = Arc::new(Notes { heard: Mutex::default(), rig: Arc::clone(&rig) });
+    let settlement = CelerySettlement::new(queues.analysis.clone(), rig.shelf.clone()).with_analyses(notes.clone());
+    queues.enqueue(vec![file(1), file(2)]).await.unwrap();
+    let leases = queues.claim(&sound(), 10, LEASE).await.unwrap();
+    let analysis = Analysis {
+        audio: AudioHash::parse(&"ab".repeat(16)).unwrap(),
+        revision: "ears-1".into(),
+        file: ContentHash::parse(&"0".repeat(32)).unwrap(),
+        measured: Measured::default(),
+    };
+    let results = [Ok(Some(write(&leases[0]))), Err(Setback::Discard { reason: "it is silent".into() })];
+    let settled = leases.iter().zip(results);
+    let settled =
+        settled.map(|(lease, result)| SettledJob { lease: lease.clone(), result, analysis: Some(analysis.clone()) });
+    assert_eq!(settlement.settle(settled.collect()).await.unwrap(), 2);
+    assert_eq!(*notes.heard.lock().unwrap(), leases.iter().map(|lease| lease.job.track_id).collect::<Vec<_>>());
+    assert_eq!(rig.shelf.vectors.lock().unwrap().len(), 1);
+
+    // A person sees both queues as one.
+    queues.enqueue(vec![job(7, Priority::Bulk)]).await.unwrap();
+    let all = queues.jobs(None, None, 10).await.unwrap();
+    assert_eq!(all.iter().map(|job| job.job.track_id.get()).collect::<Vec<_>>(), [7, 2]);
+    let first = queues.jobs(None, None, 1).await.unwrap().remove(0).job.id;
+    let behind = queues.jobs(None, Some(first), 10).await.unwrap();
+    assert_eq!(behind.len(), 1);
+    assert!(queues.jobs(None, Some(behind[0].job.id.clone()), 10).await.unwrap().is_empty());
+    assert_eq!(queues.failures(&sound(), vec![leases[1].job.track_id]).await.unwrap()[0].1, "it is silent");
+    assert!(queues.failures(&space(), vec![leases[1].job.track_id]).await.unwrap().is_empty());
+    assert_eq!(queues.retry(Discarded::Kind(JobKind::AnalyzeTrack)).await.unwrap(), 1);
+    assert_eq!(queues.counts_by_work().await.unwrap().analysis.available, 1);
+}

@@ -1,0 +1,18 @@
+-- What is known of tracks' audio. The columns that both tags and measurements speak of hold what counts; `filled` names
+-- those that were measured, so that what the tags say is known too.
+ALTER TABLE tracks ADD COLUMN audio_hash TEXT;          -- of the encoded audio without its tags
+ALTER TABLE tracks ADD COLUMN analysis_revision TEXT;
+ALTER TABLE tracks ADD COLUMN analyzed_file TEXT;       -- file_hash of the file that was analysed
+ALTER TABLE tracks ADD COLUMN measured TEXT;            -- JSON: name → value and confidence
+ALTER TABLE tracks ADD COLUMN filled TEXT NOT NULL DEFAULT ''; -- names, separated by spaces
+
+-- Fingerprint of the file, which vectors in the sound space are made of; in domain, ContentHash::of_file.
+ALTER TABLE tracks ADD COLUMN file_hash TEXT GENERATED ALWAYS AS
+    (CASE WHEN path IS NOT NULL THEN printf('%016x%016x', coalesce(file_size, 0), coalesce(file_mtime, 0)) END) VIRTUAL;
+
+CREATE INDEX tracks_by_audio ON tracks (audio_hash) WHERE audio_hash IS NOT NULL;
+
+-- What was told to the library as a whole and holds until it is taken back: 'analysis_paused'.
+CREATE TABLE switches (
+    name TEXT PRIMARY KEY
+) STRICT;
