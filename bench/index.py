@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """The memory index beside FAISS and sqlite-vec: the same vectors, the same questions, one interleaved run on one core.
 
-    python3 bench/index.py [--vectors 100000] [--kinds random,clusters,tight] [--library DATA] [--without hnsw,sqlite-vec]
+    python3 bench/index.py [--quick] [--vectors 100000] [--kinds random,clusters,tight] [--model DIR] [--without hnsw,sqlite-vec,pgvector]
 
 Builds the example `index_bench`, which makes vectors and questions from a seed; makes a venv in .cache/bench with numpy, faiss-cpu,
-apsw and sqlite-vec; and prints a Markdown table a kind of vectors. With --library (a SoniqueBay data folder) a last kind is that
-library's own vectors; --recombine N makes N of them first, each the words of one track with the numbers of another.
+apsw, sqlite-vec and psycopg; and prints a Markdown table a kind of vectors. With --model (`soniquebay model path`) a last kind is real: the
+3,129 labelled tracks of `eval`, made vectors by the program, then as many as --vectors by putting the words of one track and the numbers of
+another together. --quick asks fewer questions and leaves out what takes minutes to build: FAISS HNSW and pgvector, whose graphs take one to
+three minutes each for 100,000 vectors, and an hour or more for a million.
 
 A question is asked of all, one after the other, before the next one is asked, so that whatever else the machine does meets all alike.
 Recall is against FAISS flat: an answer counts as right when it scores no less than the last right one.
@@ -21,9 +23,11 @@ import sys
 import tempfile
 import time
 
+from pgvector import PgVector
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".cache", "bench")
-PACKAGES = ["numpy", "faiss-cpu", "apsw", "sqlite-vec"]
+PACKAGES = ["numpy", "faiss-cpu", "apsw", "sqlite-vec", "psycopg[binary]"]
 DIMS, NUMBERS, K = 396, 12, 10
 WEIGHTS = [0, 0.5, 1]
 # Name, and the last year that passes: each year is one row in a thousand.
@@ -37,10 +41,10 @@ def in_venv():
     python = os.path.join(VENV, "bin", "python")
     if os.path.realpath(sys.prefix) == os.path.realpath(VENV):
         return
-    if not os.path.exists(os.path.join(VENV, "ready")):
+    if not os.path.exists(os.path.join(VENV, "ready-2")):
         subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
         subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
-        open(os.path.join(VENV, "ready"), "w", encoding="ascii").close()
+        open(os.path.join(VENV, "ready-2"), "w", encoding="ascii").close()
     os.execv(python, [python, *sys.argv])
 
 
@@ -187,12 +191,13 @@ def measure(kind, options, folder):
     flat = Flat(vectors)
     hnsw = None if "hnsw" in options.without else Hnsw(vectors)
     sqlite = None if "sqlite-vec" in options.without else SqliteVec(vectors, years, folder)
+    pgvector = None if "pgvector" in options.without else PgVector(vectors, years, K)
     faiss.omp_set_num_threads(1)
     about, rows = ours.about, len(vectors)
     title = os.path.basename(kind)
     print(f"\n**{title}**, {rows:,} × {DIMS}, k = {K}, {len(queries)} questions a line; memory read at {about['bandwidth'] / 1e9:.1f} GB/s. "
           "Milliseconds p50 / p99, recall@10.\n")
-    others = [index for index in (flat, hnsw, sqlite) if index]
+    others = [index for index in (flat, hnsw, sqlite, pgvector) if index]
     print("| weight | filter | floor | SoniqueBay | " + " | ".join(index.name for index in others) + " |")
     print("|---|---|---|---|" + "---|" * len(others))
     off = 0.0
@@ -210,6 +215,9 @@ def measure(kind, options, folder):
                     columns[hnsw].add(hnsw.search(query, passing), truth[1])
                 if sqlite and number % max(len(queries) // SQLITE_QUESTIONS, 1) == 0:
                     columns[sqlite].add(sqlite.search(query, year), truth[1])
+                if pgvector:
+                    took, hits = pgvector.search(query, year)
+                    columns[pgvector].add((took, [(row, float(vectors[row] @ query)) for row, _ in hits]), truth[1])
             print(f"| {weight} | {name} | {floor:.2f} | " + " | ".join(str(columns[i]) for i in (ours, *others)) + " |", flush=True)
     codes, facts = about["code_bytes"] / rows, about["fact_bytes"] / rows
     print(f"\nBuilding: SoniqueBay {about['built_s']:.1f} s" + "".join(f", {i.name} {i.built / 1e3:.1f} s" for i in others)
@@ -219,21 +227,28 @@ def measure(kind, options, folder):
     if sqlite:
         sqlite.connection.close()
         os.remove(sqlite.file)
+    if pgvector:
+        pgvector.close()
 
 
-def library_vectors(data, recombine, folder):
-    """Writes the vectors of a library's fullest space into a file; its name."""
+def real_vectors(options, folder):
+    """Writes vectors of real tracks into a file; its name."""
     import numpy
+    program, data = os.path.join(ROOT, "target", "release", "soniquebay"), os.path.join(folder, "library")
+    os.makedirs(os.path.join(data, "models"))
+    os.symlink(os.path.abspath(options.model), os.path.join(data, "models", "all-MiniLM-L6-v2"))
+    source = os.path.join(ROOT, "data", "tracks-genre-dev.jsonl")
+    # Lines that say too much are told and left out.
+    subprocess.run([program, "--data", data, "import", source], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     connection = sqlite3.connect(f"file:{os.path.join(data, 'soniquebay.db')}?mode=ro", uri=True)
     blobs = [blob for (blob,) in connection.execute("SELECT vector FROM track_vectors WHERE length(vector) = ?", (DIMS * 4,))]
-    if not blobs:
-        sys.exit(f"{data}: no vectors of {DIMS} numbers")
+    if len(blobs) < 3000:
+        sys.exit(f"{source}: {len(blobs)} vectors came of it")
     vectors = numpy.frombuffer(b"".join(blobs), "float32").reshape(-1, DIMS)
-    if recombine:
-        chance = numpy.random.default_rng(20261120)
-        words, numbers = chance.integers(len(vectors), size=(2, recombine))
-        vectors = numpy.hstack([vectors[words, :-NUMBERS], vectors[numbers, -NUMBERS:]])
-    name = os.path.join(folder, f"{len(blobs)} tracks of a library" + (", recombined" if recombine else ""))
+    chance = numpy.random.default_rng(20261120)
+    words, numbers = chance.integers(len(vectors), size=(2, options.vectors))
+    vectors = numpy.hstack([vectors[words, :-NUMBERS], vectors[numbers, -NUMBERS:]])
+    name = os.path.join(folder, f"{len(blobs)} real tracks, recombined")
     vectors.astype("float32").tofile(name)
     return name
 
@@ -241,18 +256,25 @@ def library_vectors(data, recombine, folder):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--vectors", type=int, default=100_000)
-    arguments.add_argument("--queries", type=int, default=60)
+    arguments.add_argument("--queries", type=int)
+    arguments.add_argument("--quick", action="store_true")
     arguments.add_argument("--kinds", default="random,clusters,tight")
-    arguments.add_argument("--library")
-    arguments.add_argument("--recombine", type=int, default=0)
+    arguments.add_argument("--model")
     arguments.add_argument("--without", default="")
     options = arguments.parse_args()
+    options.queries = options.queries or (20 if options.quick else 60)
+    options.without = set(options.without.split(",")) | ({"hnsw", "pgvector"} if options.quick else set())
+    if options.vectors > 200_000:
+        options.without.add("sqlite-vec")
     in_venv()
-    subprocess.run(["cargo", "build", "--release", "--quiet", "-p", "soniquebay-search", "--example", "index_bench"], cwd=ROOT, check=True)
+    build = ["cargo", "build", "--release", "--quiet"]
+    subprocess.run([*build, "-p", "soniquebay-search", "--example", "index_bench"], cwd=ROOT, check=True)
+    if options.model:
+        subprocess.run([*build, "--bin", "soniquebay"], cwd=ROOT, check=True)
     with tempfile.TemporaryDirectory(prefix="soniquebay-index-") as folder:
         kinds = [kind for kind in options.kinds.split(",") if kind]
-        if options.library:
-            kinds.append(library_vectors(options.library, options.recombine, folder))
+        if options.model:
+            kinds.append(real_vectors(options, folder))
         for kind in kinds:
             measure(kind, options, folder)
 

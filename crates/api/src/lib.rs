@@ -7,6 +7,7 @@ mod connections;
 mod error;
 mod extract;
 mod layers;
+mod one_thread;
 mod openapi;
 mod params;
 mod patience;

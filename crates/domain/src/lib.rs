@@ -18,6 +18,7 @@ mod ports;
 mod space;
 mod track;
 mod vector;
+mod waiting;
 
 pub use access::{KeyHash, Scope, StoredKey};
 pub use analysis::{Analysis, Aspect, AudioHash, FILLABLE, Measure, Measured, TRUSTED, key_number, tagged};
@@ -43,3 +44,4 @@ pub use ports::{
 pub use space::{Space, SpaceError};
 pub use track::{Features, Identity, Track, TrackFields, TrackId};
 pub use vector::{Vector, VectorError, cosine, dot};
+pub use waiting::{may_wait, where_it_may_wait};

@@ -264,9 +264,7 @@ impl Recommender {
     }
 
     pub(crate) async fn blend(&self, seeds: &[Seed], space: &Space) -> Result<Vector, SearchError> {
-        let ids = seeds.iter().map(|seed| seed.track_id).collect();
-        let stored = self.vectors.vectors(space, ids).await?;
-        let units: HashMap<_, _> = stored.into_iter().map(|s| (s.track_id, s.vector.to_unit())).collect();
+        let units = self.units(space, seeds.iter().map(|seed| seed.track_id).collect()).await?;
         let mut sum = vec![0f64; space.dims()];
         let mut weights = 0f64;
         for seed in seeds {
@@ -281,6 +279,15 @@ impl Recommender {
             return Err(SearchError::NoDirection);
         }
         Vector::new(sum.iter().map(|number| (number / length) as f32).collect()).map_err(|_| SearchError::NoDirection)
+    }
+
+    /// The unit vectors of those of these tracks that have one.
+    async fn units(&self, space: &Space, ids: Vec<TrackId>) -> Result<HashMap<TrackId, Vec<f32>>, StoreError> {
+        if let Some(units) = self.index.units(space, &ids).await? {
+            return Ok(units);
+        }
+        let stored = self.vectors.vectors(space, ids).await?;
+        Ok(stored.into_iter().map(|stored| (stored.track_id, stored.vector.to_unit())).collect())
     }
 
     async fn no_vector(&self, id: TrackId, space: &Space) -> SearchError {
@@ -339,9 +346,7 @@ impl Recommender {
         items: &mut [Found],
     ) -> Result<(), SearchError> {
         let Some(vectorizer) = self.vectorizer(space).filter(|_| !items.is_empty()) else { return Ok(()) };
-        let ids = items.iter().map(|found| found.track.id).collect();
-        let stored = self.vectors.vectors(space, ids).await?;
-        let units: HashMap<_, _> = stored.into_iter().map(|s| (s.track_id, s.vector.to_unit())).collect();
+        let units = self.units(space, items.iter().map(|found| found.track.id).collect()).await?;
         let query = query.to_unit();
         for found in items {
             if let Some(unit) = units.get(&found.track.id) {

@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 use crate::Services;
 use crate::error::{ApiError, Code};
 use crate::extract::JsonBody;
+use crate::one_thread::on_one_thread;
 use crate::params::MAX_LIMIT;
 
 /// Seeds in one question.
@@ -166,7 +167,8 @@ pub(crate) async fn similar_to_seeds(
         fold: input.fold,
     };
     let options = options.check()?;
-    Ok(Json(services.recommender.similar(&seeds, options).await?.into()))
+    let answer = on_one_thread(async move { services.recommender.similar(&seeds, options).await });
+    Ok(Json(answer.await??.into()))
 }
 
 fn read_seeds(given: &[SeedInput]) -> Result<Vec<Seed>, ApiError> {

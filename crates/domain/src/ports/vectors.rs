@@ -1,5 +1,6 @@
 //! Vectors by track and space, and what is nearest.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -164,4 +165,10 @@ pub trait VectorIndex: Send + Sync {
     /// The `k` tracks that pass `filter` with the highest cosine to `query`. None in a space without vectors or for a
     /// query of another length than the space's.
     async fn search(&self, space: &Space, query: &Vector, k: usize, filter: &Filter) -> Result<Vec<Hit>, StoreError>;
+
+    /// The vectors of these tracks, made unit, those that are there: as fresh as an answer. `None` where the index has none
+    /// at hand, and the store must be asked.
+    async fn units(&self, _space: &Space, _ids: &[TrackId]) -> Result<Option<HashMap<TrackId, Vec<f32>>>, StoreError> {
+        Ok(None)
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //!     cargo run --release -p soniquebay-search --example index_bench -- [--kind random|clusters|tight|FILE] [--vectors 100000]
 //!
-//! FILE holds float32 rows of 396 numbers. With `--serve FOLDER` it writes the vectors and queries it made into the folder
+//! FILE holds float32 rows of 396 numbers. With `--rate SECONDS` it tells how many searches a second are answered. With `--serve FOLDER` it writes the vectors and queries it made into the folder
 //! and answers questions from standard input, so that `bench/index.py` can ask other indexes beside it.
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
@@ -26,6 +26,8 @@ const K: usize = 10;
 const WEIGHTS: [f32; 3] = [0.0, 0.5, 1.0];
 /// Name, and the years that pass: each year is one row in a thousand.
 const FILTERS: [(&str, Option<f64>); 3] = [("none", None), ("5 %", Some(49.0)), ("0.1 %", Some(0.0))];
+/// Who asks at one time, where the rate is measured.
+const CALLERS: usize = 8;
 /// Rows that the writer of the last part adds.
 const WRITTEN: usize = 20_000;
 
@@ -34,6 +36,7 @@ struct Options {
     vectors: usize,
     queries: usize,
     serve: Option<PathBuf>,
+    rate: Option<f64>,
 }
 
 struct Bench {
@@ -58,14 +61,15 @@ fn main() -> Result<()> {
         runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?,
         bandwidth: bandwidth(),
     };
-    match options.serve {
-        Some(folder) => bench.serve(&folder),
-        None => bench.report(&options.kind),
+    match (options.serve, options.rate) {
+        (Some(folder), _) => bench.serve(&folder),
+        (None, Some(seconds)) => bench.rate(Duration::from_secs_f64(seconds)),
+        (None, None) => bench.report(&options.kind),
     }
 }
 
 fn options() -> Result<Options> {
-    let mut options = Options { kind: Kind::Random, vectors: 100_000, queries: 100, serve: None };
+    let mut options = Options { kind: Kind::Random, vectors: 100_000, queries: 100, serve: None, rate: None };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
         let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
@@ -74,7 +78,8 @@ fn options() -> Result<Options> {
             "--vectors" => options.vectors = value.parse()?,
             "--queries" => options.queries = value.parse()?,
             "--serve" => options.serve = Some(value.into()),
-            _ => return Err(format!("{name}: there are --kind, --vectors, --queries and --serve").into()),
+            "--rate" => options.rate = Some(value.parse()?),
+            _ => return Err(format!("{name}: there are --kind, --vectors, --queries, --serve and --rate").into()),
         }
     }
     Ok(options)
@@ -104,10 +109,10 @@ impl Bench {
         (0..self.library.len()).filter(|row| most.is_none_or(|most| f64::from(year(*row)) <= most)).count()
     }
 
-    /// What the first stage must read at least, in time: the 1-bit codes of all rows, or the int8 codes of those that pass.
+    /// What the first stage must read at least, in time: the 1-bit codes of all rows, or the 2-bit codes of those that pass.
     fn floor(&self, most: Option<f64>) -> f64 {
         let bits = self.library.len() * (DIMS.next_power_of_two() / 8 + 4);
-        let bytes = self.passing(most) * (DIMS.next_multiple_of(16) + 4);
+        let bytes = self.passing(most) * (DIMS.next_power_of_two() / 4 + 4);
         bits.min(bytes) as f64 / self.bandwidth * 1e3
     }
 
@@ -187,6 +192,32 @@ impl Bench {
         let most = times.iter().copied().fold(0.0, f64::max);
         let (p50, p99) = percentiles(times);
         println!("\nwhile 20,000 rows a second are written: p50 {p50:.2} ms, p99 {p99:.2} ms, at most {most:.2} ms");
+        Ok(())
+    }
+
+    /// How many searches a second are answered for so many callers, each of whom asks again at once.
+    fn rate(&self, time: Duration) -> Result<()> {
+        self.load()?;
+        let began = Instant::now();
+        let caller = |caller: usize| {
+            let (index, library, space) = (Arc::clone(&self.index), Arc::clone(&self.library), self.space.clone());
+            self.runtime.spawn(async move {
+                let mut answered = 0u32;
+                while began.elapsed() < time {
+                    let query = &library.queries[(caller + CALLERS * answered as usize) % library.queries.len()];
+                    let query = Vector::new(query.clone()).map_err(|error| error.to_string())?;
+                    index.search(&space, &query, K, &Filter::default()).await.map_err(|error| error.to_string())?;
+                    answered += 1;
+                }
+                Ok::<_, String>(answered)
+            })
+        };
+        let callers: Vec<_> = (0..CALLERS).map(caller).collect();
+        let mut answered = 0;
+        for caller in callers {
+            answered += self.runtime.block_on(caller)??;
+        }
+        println!("{:.0} searches a second, {CALLERS} at a time", f64::from(answered) / began.elapsed().as_secs_f64());
         Ok(())
     }
 

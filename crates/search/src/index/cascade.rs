@@ -1,8 +1,8 @@
 //! Nearest neighbours in a segment: sync and pure but for reads of full vectors.
 //!
-//! Three stages, each of which leaves out what cannot be among the answers. The 1-bit codes of all rows give an estimate
-//! with a known spread; int8 codes one with a bound that always holds; the full vectors of what is left give the scores.
-//! What a row must reach is taken from rows that have been scored already, so that each stage leaves as many rows as the
+//! Four stages, each of which leaves out what cannot be among the answers: the 1-bit codes of all rows, then coarse codes,
+//! then fine ones, each an estimate of known spread; the full vectors of what is left give the scores. What a row must
+//! reach is taken from rows that have been looked at more closely already, so that each stage leaves as many rows as the
 //! data need, be they spread out or crowded.
 
 use std::io;
@@ -13,27 +13,30 @@ use super::bitmap::Bitmap;
 use super::codes::Query;
 use super::facts::Exclusions;
 use super::ranking::{Scored, Wanted};
-use super::segment::{CHUNK, Segment};
-use crate::kernels::{GROUP, add_up, multiply};
+use super::segment::{CHUNK, Chunk, Segment};
+use crate::kernels::{GROUP, Packed, add_up, multiply};
 
-/// Fewer rows than this are compared in int8 at once: estimates would cost as much as they spare.
+/// Reading the signs of every row costs as much as reading the coarse codes of this share of them.
+const COARSE_COST: usize = 6;
+
+/// Fewer rows than this go through coarse codes at once.
 const ESTIMATED_FROM: usize = 8192;
 
-/// Estimating reads every row of the segment, int8 only those that pass the filter, at about so many times the cost.
-const INT8_COST: usize = 24;
+/// Standard deviations that a 1-bit estimate may lie below the truth before a neighbour is missed: one in 1,000 of those
+/// that only just belong to the answer, and fewer of the better ones.
+const BIT_DEVIATIONS: f32 = 3.1;
 
-/// Standard deviations that an estimate may lie below the truth before a neighbour is missed: one in 1,500 of those that
-/// only just belong to the answer, and fewer of the better ones.
-const DEVIATIONS: f32 = 3.2;
+/// The same of coarse estimates, where it is those of the noisiest row: one in 30,000, and fewer of the others.
+const COARSE_DEVIATIONS: f32 = 4.0;
 
-/// The same in a large library, whose memory takes longer to read: one in 200.
-const DEVIATIONS_IF_LARGE: f32 = 2.6;
+/// The same of fine estimates: one in 50,000,000.
+const FINE_DEVIATIONS: f32 = 5.5;
 
-/// Rows of a large library.
-const LARGE: usize = 400_000;
-
-/// Rows whose int8 products tell the estimates what to reach, a row wanted.
+/// Rows that are looked at closely to tell the others what to reach, a row wanted.
 const SEEDS: usize = 32;
+
+/// One row of so many is looked at to tell what the highest have.
+const SAMPLED: usize = 32;
 
 /// Rows of which the highest are taken at a time.
 const HIGHEST_OF: usize = 1024;
@@ -47,11 +50,11 @@ struct Search<'a> {
     exclusions: Option<Exclusions<'a>>,
 }
 
-/// A row's int8 product, and how far from it the score may lie.
+/// A row's fine estimate, and how far from it the score may lie.
 #[derive(Clone, Copy)]
 struct Rough {
     row: u32,
-    product: f32,
+    estimate: f32,
     reach: f32,
 }
 
@@ -79,12 +82,13 @@ pub(super) fn nearest(segment: &Segment, query: Vec<f32>, k: usize, filter: &Fil
 impl Search<'_> {
     fn run(&self) -> io::Result<Vec<Scored>> {
         let (count, all) = (self.passing.count(), self.segment.ids.len());
-        let worth_estimating = count >= ESTIMATED_FROM.max(SEEDS * self.wanted.k) && count * INT8_COST >= all;
-        let (rows, floor) = match worth_estimating {
-            true => self.estimated(),
-            false => (self.passing.rows().filter(|row| self.admits(*row)).collect(), None),
+        let seeds = SEEDS * self.wanted.k.max(8);
+        let rows = match count >= ESTIMATED_FROM.max(seeds) && count * COARSE_COST >= all {
+            true => self.reaching_by_signs(seeds),
+            false => self.passing.rows().filter(|row| self.admits(*row)).collect(),
         };
-        let candidates = self.reaching(self.multiplied(&rows), floor);
+        let rows = if rows.len() > seeds { self.reaching_coarsely(rows, seeds / 4) } else { rows };
+        let candidates = self.reaching(self.finely(&rows));
         self.exact(candidates)
     }
 
@@ -95,36 +99,56 @@ impl Search<'_> {
             .is_none_or(|exclusions| exclusions.admits(self.segment.facts.artist(row), self.segment.ids[row as usize]))
     }
 
-    /// The rows whose 1-bit estimates may belong to the best, and what the score of those is at least, where known.
-    fn estimated(&self) -> (Vec<u32>, Option<f32>) {
+    /// The rows whose 1-bit estimates may belong to the best, ascending.
+    fn reaching_by_signs(&self, seeds: usize) -> Vec<u32> {
         let estimates = self.estimates();
-        let mut seeds = SEEDS * self.wanted.k.max(8);
-        let mut reach = 0f32;
-        let best = loop {
-            let mut rows = highest(&estimates, seeds);
-            let found = rows.len();
-            rows.retain(|row| self.admits(*row));
-            rows.sort_unstable();
-            let rough = self.multiplied(&rows);
-            reach = rough.iter().fold(reach, |most, row| most.max(row.reach));
-            let best = self.wanted.best(rough.iter().map(|row| self.scored(row.row, row.product)).collect());
+        let noise = |score| BIT_DEVIATIONS * self.segment.encoder().bit_noise(&self.query, score);
+        let least = self.least(&estimates, |row| row as u32, seeds, noise);
+        let mut rows = at_least(&estimates, least.unwrap_or(f32::MIN));
+        rows.retain(|row| self.admits(*row));
+        rows
+    }
+
+    /// The rows among these, which ascend, whose coarse estimates may belong to the best.
+    fn reaching_coarsely(&self, rows: Vec<u32>, seeds: usize) -> Vec<u32> {
+        let (segment, estimates) = (self.segment, self.coarsely(&rows));
+        let noise = |score| COARSE_DEVIATIONS * segment.encoder().noise(&self.query, segment.coarse_noise, score);
+        let Some(least) = self.least(&estimates, |at| rows[at], seeds, noise) else { return rows };
+        at_least(&estimates, least).into_iter().map(|at| rows[at as usize]).collect()
+    }
+
+    /// What a row's estimate must be at least for the row to be among the best, by a closer look at the `seeds` highest.
+    /// `None` where too few rows are known. `row` tells whose an estimate is, in ascending order; `noise` how far it may lie
+    /// below such a score.
+    fn least(
+        &self,
+        estimates: &[f32],
+        row: impl Fn(usize) -> u32,
+        mut seeds: usize,
+        noise: impl Fn(f32) -> f32,
+    ) -> Option<f32> {
+        let (best, seen) = loop {
+            let mut seen = highest(estimates, seeds);
+            let found = seen.len();
+            seen.sort_unstable();
+            seen.retain(|at| self.admits(row(*at as usize)));
+            let rows: Vec<u32> = seen.iter().map(|at| row(*at as usize)).collect();
+            let best = self.finely(&rows).into_iter().map(|rough| self.scored(rough.row, rough.estimate)).collect();
+            let best = self.wanted.best(best);
             // A few artists may hold all of them: then more are asked.
             if best.len() == self.wanted.k || found < seeds {
-                break best;
+                break (best, seen);
             }
             seeds *= 8;
         };
-        let Some(last) = best.get(self.wanted.k - 1) else {
-            return (self.passing.rows().filter(|row| self.admits(*row)).collect(), None);
-        };
+        let last = best.get(self.wanted.k - 1)?;
         // Rows that are much alike are misjudged alike: as far as the best ones were, others may be too.
-        let off = |row: &Scored| row.score - estimates[row.row as usize];
+        let off = |best: &Scored| {
+            let at = seen.partition_point(|at| row(*at as usize) < best.row);
+            best.score - estimates[seen[at] as usize]
+        };
         let off = (best.iter().map(off).sum::<f32>() / best.len() as f32).max(0.0);
-        let deviations = if self.segment.len() < LARGE { DEVIATIONS } else { DEVIATIONS_IF_LARGE };
-        let least = last.score - off - deviations * self.segment.encoder().bit_noise(&self.query, last.score);
-        let mut rows = at_least(&estimates, least);
-        rows.retain(|row| self.admits(*row));
-        (rows, Some(last.score - reach))
+        Some(last.score - off - noise(last.score))
     }
 
     /// An estimate a row; −∞ for rows that do not pass.
@@ -159,26 +183,47 @@ impl Search<'_> {
         all
     }
 
-    /// The int8 products of some rows, which ascend.
-    fn multiplied(&self, rows: &[u32]) -> Vec<Rough> {
-        let isa = self.segment.encoder().isa();
-        let slack = 1.1 * self.query.rest + self.segment.encoder().rounding();
-        let mut rough = Vec::with_capacity(rows.len());
-        let (mut picks, mut products) = (Vec::with_capacity(CHUNK), Vec::with_capacity(CHUNK));
+    /// Hands over each chunk in which some of these rows lie, which ascend, and where in it they do.
+    fn each_chunk(&self, rows: &[u32], mut each: impl FnMut(&Chunk, &[u16])) {
+        let mut picks = Vec::with_capacity(CHUNK);
         for rows in rows.chunk_by(|a, b| *a as usize / CHUNK == *b as usize / CHUNK) {
-            let index = rows[0] as usize / CHUNK;
-            let chunk = &self.segment.chunks[index];
             picks.clear();
             picks.extend(rows.iter().map(|row| (*row as usize % CHUNK) as u16));
-            products.clear();
-            products.resize(rows.len(), 0);
-            multiply(isa, &chunk.bytes, &self.query.words, &picks, &mut products);
-            for ((row, pick), product) in rows.iter().zip(&picks).zip(&products) {
-                let scale = chunk.scales[usize::from(*pick)];
-                let reach = self.segment.rest * scale + slack;
-                rough.push(Rough { row: *row, product: *product as f32 * scale * self.query.scale, reach });
-            }
+            each(&self.segment.chunks[rows[0] as usize / CHUNK], &picks);
         }
+    }
+
+    /// The coarse estimates of some rows, which ascend.
+    fn coarsely(&self, rows: &[u32]) -> Vec<f32> {
+        let (isa, query) = (self.segment.encoder().isa(), &self.query);
+        let (mut estimates, mut products) = (Vec::with_capacity(rows.len()), [0; CHUNK]);
+        self.each_chunk(rows, |chunk, picks| {
+            let products = &mut products[..picks.len()];
+            multiply(isa, Packed::Two, &chunk.coarse, &query.bytes, picks, products);
+            let factors = picks.iter().map(|pick| chunk.coarse_factors[usize::from(*pick)]);
+            estimates
+                .extend(products.iter().zip(factors).map(|(product, factor)| query.total(*product, None) * factor));
+        });
+        estimates
+    }
+
+    /// The fine estimates of some rows, which ascend.
+    fn finely(&self, rows: &[u32]) -> Vec<Rough> {
+        let (encoder, query) = (self.segment.encoder(), &self.query);
+        let (mut rough, mut rest) = (Vec::with_capacity(rows.len()), rows.iter());
+        let (mut coarse, mut fine) = ([0; CHUNK], [0; CHUNK]);
+        self.each_chunk(rows, |chunk, picks| {
+            let (coarse, fine) = (&mut coarse[..picks.len()], &mut fine[..picks.len()]);
+            multiply(encoder.isa(), Packed::Two, &chunk.coarse, &query.bytes, picks, coarse);
+            multiply(encoder.isa(), Packed::Four, &chunk.fine, &query.bytes, picks, fine);
+            let products = picks.iter().zip(coarse.iter().zip(&*fine));
+            rough.extend(products.zip(&mut rest).map(|((pick, (coarse, fine)), row)| {
+                let at = usize::from(*pick);
+                let estimate = query.total(*coarse, Some(*fine)) * chunk.fine_factors[at];
+                let reach = FINE_DEVIATIONS * encoder.noise(query, chunk.fine_noises[at], estimate);
+                Rough { row: *row, estimate, reach }
+            }));
+        });
         rough
     }
 
@@ -186,26 +231,22 @@ impl Search<'_> {
         Scored { score, id: self.segment.ids[row as usize], row }
     }
 
-    /// The rows whose products may belong to the best. `floor` is what is known of those already.
-    fn reaching(&self, mut rows: Vec<Rough>, floor: Option<f32>) -> Vec<Rough> {
-        if let Some(floor) = floor {
-            rows.retain(|row| row.product + row.reach >= floor);
-        }
-        let least: Vec<(f32, u32)> = rows.iter().map(|row| (row.product - row.reach, row.row)).collect();
-        let floors = self.wanted.floors(least);
-        rows.retain(|row| row.product + row.reach >= floors.of(row.row));
+    /// The rows whose fine estimates may belong to the best.
+    fn reaching(&self, mut rows: Vec<Rough>) -> Vec<Rough> {
+        let floors = self.wanted.floors(rows.iter().map(|row| (row.estimate - row.reach, row.row)).collect());
+        rows.retain(|row| row.estimate + row.reach >= floors.of(row.row));
         rows
     }
 
     /// The best rows by their full vectors. The likeliest ones go first and tell which of the others to read.
     fn exact(&self, mut rows: Vec<Rough>) -> io::Result<Vec<Scored>> {
-        rows.sort_unstable_by(|a, b| b.product.total_cmp(&a.product));
+        rows.sort_unstable_by(|a, b| b.estimate.total_cmp(&a.estimate));
         let likely = (2 * self.wanted.k).min(rows.len());
         let mut others = rows.split_off(likely);
         let mut scored = self.scores(rows)?;
         if !others.is_empty() {
             let floors = self.wanted.floors(scored.iter().map(|row| (row.score, row.row)).collect());
-            others.retain(|row| row.product + row.reach >= floors.of(row.row));
+            others.retain(|row| row.estimate + row.reach >= floors.of(row.row));
         }
         scored.extend(self.scores(others)?);
         Ok(self.wanted.best(scored))
@@ -225,22 +266,46 @@ impl Search<'_> {
 
 /// The rows with the highest estimates, up to `most`, in no order.
 fn highest(estimates: &[f32], most: usize) -> Vec<u32> {
-    let mut kept: Vec<u32> = Vec::new();
-    let mut least = f32::NEG_INFINITY;
     let by_estimate = |a: &u32, b: &u32| estimates[*b as usize].total_cmp(&estimates[*a as usize]);
-    for (index, chunk) in estimates.chunks(HIGHEST_OF).enumerate() {
-        push_where::<16>(chunk, index * HIGHEST_OF, &mut kept, |estimate| estimate > least);
-        if kept.len() >= 2 * most {
-            kept.select_nth_unstable_by(most - 1, by_estimate);
-            kept.truncate(most);
-            least = estimates[kept[most - 1] as usize];
+    let mut kept = likely_highest(estimates, most).unwrap_or_else(|| {
+        let mut kept: Vec<u32> = Vec::new();
+        let mut least = f32::NEG_INFINITY;
+        for (index, chunk) in estimates.chunks(HIGHEST_OF).enumerate() {
+            push_where::<16>(chunk, index * HIGHEST_OF, &mut kept, |estimate| estimate > least);
+            if kept.len() >= 2 * most {
+                kept.select_nth_unstable_by(most - 1, by_estimate);
+                kept.truncate(most);
+                least = estimates[kept[most - 1] as usize];
+            }
         }
-    }
+        kept
+    });
     if kept.len() > most {
         kept.select_nth_unstable_by(most - 1, by_estimate);
         kept.truncate(most);
     }
     kept
+}
+
+/// At least the `most` highest, and not many more: in one pass, where a sample tells what those have.
+fn likely_highest(estimates: &[f32], most: usize) -> Option<Vec<u32>> {
+    // Some in each stretch: rows beside each other are often alike.
+    let mut sample: Vec<f32> =
+        estimates.chunks(16 * SAMPLED).flat_map(|rows| &rows[..rows.len().min(16)]).copied().collect();
+    let nth = most.div_ceil(SAMPLED) * 3 / 2 + 8;
+    if sample.len() < 16 * nth {
+        return None;
+    }
+    let (.., least, _) = sample.select_nth_unstable_by(nth, |a, b| b.total_cmp(a));
+    let least = *least;
+    let mut kept = Vec::with_capacity(2 * most);
+    for (index, chunk) in estimates.chunks(HIGHEST_OF).enumerate() {
+        push_where::<16>(chunk, index * HIGHEST_OF, &mut kept, |estimate| estimate > least);
+        if kept.len() > 8 * most {
+            return None;
+        }
+    }
+    (kept.len() >= most).then_some(kept)
 }
 
 /// The rows whose estimates are not below `least`, ascending.

@@ -1,10 +1,10 @@
 //! What a vector is kept as in memory, and what a query is compared with it as.
 //!
-//! The 1-bit estimate is RaBitQ's (Gao and Long, SIGMOD 2024): signs of the rotated vector, and one factor that makes the
-//! estimate right on average.
+//! The estimates are RaBitQ's (Gao and Long, SIGMOD 2024; with more bits: SIGMOD 2025): the rotated vector in few bits a
+//! number, and one factor that makes the estimate right on average.
 
 use super::rotation::Rotation;
-use crate::kernels::{Isa, STRIDE, Tables};
+use crate::kernels::{Isa, Packed, Tables};
 
 /// Standard deviation of a 1-bit estimate times the square root of the bits, for a query at right angles to the vector:
 /// √(π/2 − 1), as a sign keeps √(2/π) of a normally distributed number.
@@ -12,6 +12,16 @@ const BIT_NOISE: f32 = 0.7555;
 
 /// What a sum under a vector's signs is multiplied with, times the square root of the bits: √(π/2).
 const BIT_FACTOR: f32 = 1.2533;
+
+/// One step of a coarse number, where the numbers have a standard deviation of 1. For coarse numbers alone 1 would be best,
+/// with a noise of 0.36 instead of 0.38; a wider step leaves the fine ones less to reach for.
+const COARSE_STEP: f32 = 1.2;
+
+/// One step of a fine number. Eight make a coarse one; sixteen reach a coarse step beyond the outermost ones.
+const FINE_STEP: f32 = 0.15;
+
+/// The fine steps between a row's lowest level and its zero, as a coarse step is worth eight.
+const MIDDLE: f32 = 1.5 * 8.0 + 7.5;
 
 /// Added to a number of at most 22 bits, it leaves the nearest whole one in the lowest bits, in one step for as many
 /// numbers as a register holds.
@@ -24,20 +34,45 @@ pub(super) struct Encoder {
     isa: Isa,
 }
 
-/// A unit vector in its three precisions.
+/// A unit vector in its precisions.
 pub(super) struct Encoded {
     /// As it came.
     pub(super) unit: Vec<f32>,
-    /// Signs of the rotated vector, eight a byte, the first one lowest.
-    pub(super) bits: Vec<u8>,
-    /// From the sum of the query's numbers under those signs to the estimate.
+    /// Signs, coarse and fine code, one behind the other: one piece of memory, as libraries of millions are loaded.
+    codes: Box<[u8]>,
+    /// From the sum of the query's numbers under the signs to the estimate.
     pub(super) bit_factor: f32,
-    /// Rounded to whole multiples of `scale`, padded with zeros.
-    pub(super) bytes: Vec<i8>,
-    /// What one step of `bytes` is worth.
-    pub(super) scale: f32,
-    /// Length of what rounding left out, in steps.
-    pub(super) rest: f32,
+    /// Of the rotated vector, rounded to four levels.
+    pub(super) coarse: Rounded,
+    /// Of the same with what that left, in sixteen levels.
+    pub(super) fine: Rounded,
+}
+
+/// How good the estimate by a rounded vector is.
+#[derive(Clone, Copy)]
+pub(super) struct Rounded {
+    /// From the sum of products, in the query's and in fine steps, to the estimate.
+    pub(super) factor: f32,
+    /// Standard deviation of the estimate times the square root of the numbers, for a query at right angles.
+    pub(super) noise: f32,
+}
+
+impl Encoded {
+    /// Signs of the rotated vector, eight a byte, the first one lowest; coarse code; fine code.
+    pub(super) fn codes(&self) -> [&[u8]; 3] {
+        let eighth = self.codes.len() / 7;
+        let (bits, rest) = self.codes.split_at(eighth);
+        let (coarse, fine) = rest.split_at(2 * eighth);
+        [bits, coarse, fine]
+    }
+}
+
+/// Room to work in, for many vectors.
+#[derive(Default)]
+pub(super) struct Scratch {
+    rotated: Vec<f32>,
+    coarse: Vec<u8>,
+    fine: Vec<u8>,
 }
 
 /// A unit query, ready for each precision.
@@ -47,11 +82,25 @@ pub(super) struct Query {
     pub(super) tables: Tables,
     pub(super) step: f32,
     pub(super) offset: f32,
-    /// Rounded to whole multiples of `scale`, padded with zeros.
-    pub(super) words: Vec<i16>,
+    /// The rotated query, rounded to whole multiples of `scale`.
+    pub(super) bytes: Vec<i8>,
     pub(super) scale: f32,
+    /// Their sum.
+    sum: f32,
     /// Length of what rounding left out.
-    pub(super) rest: f32,
+    rest: f32,
+}
+
+impl Query {
+    /// The sum of products from that with the coarse code and, where it is looked at, that with the fine one, in whole steps;
+    /// a row's factor makes the estimate of it.
+    pub(super) fn total(&self, coarse: i32, fine: Option<i32>) -> f32 {
+        // Below 2²⁴, so that it is exact.
+        match fine {
+            Some(fine) => ((8 * coarse + fine) as f32 - MIDDLE * self.sum) * self.scale,
+            None => (coarse as f32 - 1.5 * self.sum) * 8.0 * self.scale,
+        }
+    }
 }
 
 impl Encoder {
@@ -73,9 +122,9 @@ impl Encoder {
         self.rotation.width() / 8
     }
 
-    /// Bytes of a vector's int8 code.
-    pub(super) fn byte_width(&self) -> usize {
-        self.dims.next_multiple_of(STRIDE)
+    /// Bytes of a vector's code of so many bits a number.
+    pub(super) fn width(&self, packed: Packed) -> usize {
+        packed.width(self.rotation.width())
     }
 
     /// Standard deviation of a 1-bit estimate where the true cosine is `score`: of the signs, which is the smaller the
@@ -87,33 +136,58 @@ impl Encoder {
         (signs + tables).sqrt()
     }
 
-    /// How far two float32 sums of one product may lie apart.
-    pub(super) fn rounding(&self) -> f32 {
-        (self.dims as f32 / 16.0 + 20.0) * f32::EPSILON
+    /// Standard deviation of an estimate by a [`Rounded`] row of this noise, where it is `score`: of rounding the row, and of
+    /// rounding the query.
+    pub(super) fn noise(&self, query: &Query, noise: f32, score: f32) -> f32 {
+        // The true cosine of nearly alike vectors lies a little below the estimate.
+        let apart = (1.0 - score * score).max(0.0) + 1e-3;
+        ((noise.powi(2) * apart + query.rest.powi(2)) / self.rotation.width() as f32).sqrt()
     }
 
-    pub(super) fn encode(&self, unit: Vec<f32>) -> Encoded {
-        let rotated = self.rotation.apply(&unit);
+    pub(super) fn encode(&self, unit: Vec<f32>, scratch: &mut Scratch) -> Encoded {
+        let Scratch { rotated, coarse, fine } = scratch;
+        self.rotation.apply(self.isa, &unit, rotated);
+        let width = rotated.len();
         let byte = |eight: &[f32]| eight.iter().rev().fold(0, |byte, n| byte << 1 | u8::from(*n >= 0.0));
-        let bits = rotated.chunks_exact(8).map(byte).collect();
-        let bit_factor = rotated.iter().map(|n| n.abs()).sum::<f32>().recip();
+        let mut codes = Vec::with_capacity(7 * width / 8);
+        codes.extend(rotated.chunks_exact(8).map(byte));
 
-        let scale = largest(&unit) / 127.0;
-        let steps = scale.recip();
-        let mut bytes: Vec<i8> = unit.iter().map(|n| ((n * steps + ROUNDING).to_bits() as i8).max(-127)).collect();
-        let mut rests = [0f32; 16];
-        for (numbers, bytes) in unit.chunks(16).zip(bytes.chunks(16)) {
-            for (rest, (n, byte)) in rests.iter_mut().zip(numbers.iter().zip(bytes)) {
-                *rest += (n * steps - f32::from(*byte)).powi(2);
+        let root = (width as f32).sqrt();
+        coarse.resize(width, 0);
+        fine.resize(width, 0);
+        let mut lengths = [0f32; LANES];
+        let (mut coarse_sums, mut fine_sums) = (Sums::default(), Sums::default());
+        let levels = coarse.as_chunks_mut::<LANES>().0.iter_mut().zip(fine.as_chunks_mut::<LANES>().0);
+        for (numbers, (coarse, fine)) in rotated.as_chunks::<LANES>().0.iter().zip(levels) {
+            for lane in 0..LANES {
+                let number = numbers[lane] * root;
+                lengths[lane] += number.abs();
+                let (code, level) = rounded(number * COARSE_STEP.recip() + 1.5, 3.0);
+                coarse[lane] = code;
+                let value = (level - 1.5) * COARSE_STEP;
+                coarse_sums.add(lane, value, number);
+                let (code, level) = rounded((number - value) * FINE_STEP.recip() + 7.5, 15.0);
+                fine[lane] = code;
+                fine_sums.add(lane, value + (level - 7.5) * FINE_STEP, number);
             }
         }
-        let rest = rests.iter().sum::<f32>().sqrt();
-        bytes.resize(self.byte_width(), 0);
-        Encoded { unit, bits, bit_factor, bytes, scale, rest }
+        let (first, rest) = coarse.split_at(width / 2);
+        let ((a, b), (c, d)) = (first.split_at(width / 4), rest.split_at(width / 4));
+        codes.extend(a.iter().zip(b).zip(c.iter().zip(d)).map(|((a, b), (c, d))| a | b << 2 | c << 4 | d << 6));
+        let (a, b) = fine.split_at(width / 2);
+        codes.extend(a.iter().zip(b).map(|(a, b)| a | b << 4));
+        Encoded {
+            unit,
+            codes: codes.into(),
+            bit_factor: root / lengths.iter().sum::<f32>(),
+            coarse: coarse_sums.rounded(width),
+            fine: fine_sums.rounded(width),
+        }
     }
 
     pub(super) fn query(&self, unit: Vec<f32>) -> Query {
-        let rotated = self.rotation.apply(&unit);
+        let mut rotated = Vec::new();
+        self.rotation.apply(self.isa, &unit, &mut rotated);
         let nibbles = rotated.as_chunks::<4>().0;
         let span = |four: &[f32; 4]| four.iter().map(|n| n.abs()).sum::<f32>();
         let half = f32::from(Tables::LARGEST) / 2.0;
@@ -128,29 +202,56 @@ impl Encoder {
         let tables = Tables::new(nibbles.iter().map(table).collect());
         let offset = half * step * nibbles.len() as f32;
 
-        // By Cauchy and Schwarz no product with a row, whose length is at most 127·√dims steps, leaves 32 bits.
-        let bound = (1u32 << 30) as f32 / (127.0 * (self.byte_width() as f32).sqrt());
-        let scale = (largest(&unit) / 32_767.0).max(bound.recip());
-        let mut words: Vec<i16> = unit.iter().map(|n| (n / scale).round_ties_even() as i16).collect();
-        let rest = |(n, word): (&f32, &i16)| (n - scale * f32::from(*word)).powi(2);
-        let rest = unit.iter().zip(&words).map(rest).sum::<f32>().sqrt();
-        words.resize(self.byte_width(), 0);
-        Query { unit, tables, step, offset, words, scale, rest }
+        let largest = rotated.iter().fold(f32::MIN_POSITIVE, |most, number| most.max(number.abs()));
+        let scale = largest / 127.0;
+        let bytes: Vec<i8> = rotated.iter().map(|n| (n / scale).round().clamp(-127.0, 127.0) as i8).collect();
+        let rest = |(n, byte): (&f32, &i8)| (n - scale * f32::from(*byte)).powi(2);
+        let rest = rotated.iter().zip(&bytes).map(rest).sum::<f32>().sqrt();
+        let sum = bytes.iter().map(|byte| i32::from(*byte)).sum::<i32>() as f32;
+        Query { unit, tables, step, offset, bytes, scale, sum, rest }
     }
 }
 
-/// The largest size of a number; never zero, as it divides.
-fn largest(numbers: &[f32]) -> f32 {
-    numbers.iter().fold(f32::MIN_POSITIVE, |most, number| most.max(number.abs()))
+/// Numbers that are rounded side by side.
+const LANES: usize = 16;
+
+/// The nearest whole number from 0 to `most`, as a code and as a number.
+fn rounded(number: f32, most: f32) -> (u8, f32) {
+    let shifted = number.max(0.0).min(most) + ROUNDING;
+    (shifted.to_bits() as u8, shifted - ROUNDING)
+}
+
+/// What tells how good a rounded vector is.
+#[derive(Default)]
+struct Sums {
+    /// Of the rounded numbers' squares.
+    squares: [f32; LANES],
+    /// Of their products with the true ones, whose mean square is 1.
+    products: [f32; LANES],
+}
+
+impl Sums {
+    fn add(&mut self, lane: usize, rounded: f32, number: f32) {
+        self.squares[lane] += rounded * rounded;
+        self.products[lane] += rounded * number;
+    }
+
+    fn rounded(&self, width: usize) -> Rounded {
+        let (squares, products, width) =
+            (self.squares.iter().sum::<f32>(), self.products.iter().sum::<f32>(), width as f32);
+        // The estimate is ⟨rounded, query⟩ / ⟨rounded, vector⟩, and `products` is the latter in units of 1 / √width.
+        let factor = FINE_STEP * width.sqrt() / products;
+        Rounded { factor, noise: (squares * width / products.powi(2) - 1.0).max(0.0).sqrt() }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use soniquebay_domain::{Vector, dot};
 
-    use super::Encoder;
+    use super::{Encoder, Query, Scratch};
     use crate::index::rotation::random;
-    use crate::kernels::{GROUP, add_up, multiply, place};
+    use crate::kernels::{GROUP, Packed, add_up, multiply, place};
 
     /// A unit vector; its first numbers are heavier than the others.
     fn unit(dims: usize, seed: usize) -> Vec<f32> {
@@ -160,42 +261,67 @@ mod tests {
         Vector::new(numbers).unwrap().to_unit()
     }
 
-    #[test]
-    fn int8_products_keep_their_bound() {
-        for dims in [1, 2, 24, 396, 4096] {
-            let encoder = Encoder::new(dims);
-            for seed in 0..20 {
-                let (row, query) = (encoder.encode(unit(dims, seed)), encoder.query(unit(dims, seed * seed + 1)));
-                let mut product = [0];
-                multiply(encoder.isa(), &row.bytes, &query.words, &[0], &mut product);
-                let estimate = product[0] as f32 * row.scale * query.scale;
-                let bound = row.rest * row.scale + 1.1 * query.rest + encoder.rounding();
-                let exact = dot(&row.unit, &query.unit);
-                assert!((estimate - exact).abs() <= bound, "{dims}: {estimate} for {exact}, within {bound}");
-                assert!(bound < 0.02, "{dims}: {bound}");
+    fn product(encoder: &Encoder, codes: &[u8], packed: Packed, query: &Query) -> i32 {
+        let mut product = [0];
+        multiply(encoder.isa(), packed, codes, &query.bytes, &[0], &mut product);
+        product[0]
+    }
+
+    /// Mean and variance of what estimates are off, in standard deviations as they are said to be, and the most; of pairs
+    /// that lie anywhere and of pairs that are near.
+    fn spread(dims: usize, off: impl Fn(&Encoder, Vec<f32>, &Query, f32) -> f32) {
+        let (encoder, pairs) = (Encoder::new(dims), 2000);
+        for nearness in [0.0, 1.0, 10.0] {
+            let (mut mean, mut squares, mut most) = (0.0, 0.0, 0f32);
+            for seed in 0..pairs {
+                let (row, mut other) = (unit(dims, seed), unit(dims, pairs + 3 * seed));
+                other.iter_mut().zip(&row).for_each(|(n, row)| *n += row * nearness);
+                let other = Vector::new(other).unwrap().to_unit();
+                let exact = dot(&row, &other);
+                let off = off(&encoder, row, &encoder.query(other), exact);
+                mean += off / pairs as f32;
+                squares += off * off / pairs as f32;
+                most = most.max(off.abs());
             }
+            assert!(mean.abs() < 0.2, "{dims} at {nearness}: mean {mean}");
+            assert!(squares < 1.3 && (squares > 0.7 || nearness > 1.0), "{dims} at {nearness}: variance {squares}");
+            assert!(most < 5.0, "{dims} at {nearness}: {most} standard deviations");
+        }
+    }
+
+    #[test]
+    fn rounded_estimates_lie_as_the_noise_says() {
+        for dims in [24, 396, 1024] {
+            spread(dims, |encoder, row, query, exact| {
+                let row = encoder.encode(row, &mut Scratch::default());
+                assert!((0.3..0.5).contains(&row.coarse.noise), "{dims}: {}", row.coarse.noise);
+                let estimate =
+                    query.total(product(encoder, row.codes()[1], Packed::Two, query), None) * row.coarse.factor;
+                (estimate - exact) / encoder.noise(query, row.coarse.noise, exact)
+            });
+            spread(dims, |encoder, row, query, exact| {
+                let row = encoder.encode(row, &mut Scratch::default());
+                assert!((0.03..0.12).contains(&row.fine.noise), "{dims}: {}", row.fine.noise);
+                let coarse = product(encoder, row.codes()[1], Packed::Two, query);
+                let fine = product(encoder, row.codes()[2], Packed::Four, query);
+                let estimate = query.total(coarse, Some(fine)) * row.fine.factor;
+                (estimate - exact) / encoder.noise(query, row.fine.noise, exact)
+            });
         }
     }
 
     #[test]
     fn bit_estimates_lie_as_the_noise_says() {
         for dims in [24, 396] {
-            let encoder = Encoder::new(dims);
-            let (mut squares, mut mean, pairs) = (0.0, 0.0, 2000);
-            for seed in 0..pairs {
-                let (row, query) = (encoder.encode(unit(dims, seed)), encoder.query(unit(dims, pairs + 3 * seed)));
+            spread(dims, |encoder, row, query, exact| {
+                let row = encoder.encode(row, &mut Scratch::default());
                 let mut codes = vec![0; GROUP * encoder.bit_width()];
-                row.bits.iter().enumerate().for_each(|(byte, bits)| codes[byte * GROUP + place(5)] = *bits);
+                row.codes()[0].iter().enumerate().for_each(|(byte, bits)| codes[byte * GROUP + place(5)] = *bits);
                 let mut sums = [0; GROUP];
                 add_up(encoder.isa(), &codes, &query.tables, &mut sums);
                 let estimate = (f32::from(sums[5]) * query.step - query.offset) * row.bit_factor;
-                let exact = dot(&row.unit, &query.unit);
-                let off = (estimate - exact) / encoder.bit_noise(&query, exact);
-                mean += off / pairs as f32;
-                squares += off * off / pairs as f32;
-            }
-            assert!(mean.abs() < 0.2, "{dims}: mean {mean}");
-            assert!((0.7..1.3).contains(&squares), "{dims}: variance {squares}");
+                (estimate - exact) / encoder.bit_noise(query, exact)
+            });
         }
     }
 }

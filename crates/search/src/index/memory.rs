@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Instant;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use soniquebay_domain::{Filter, Hit, Space, StoreError, Vector, VectorIndex, VectorStore};
+use soniquebay_domain::{Filter, Hit, Space, StoreError, TrackId, Vector, VectorIndex, VectorStore, may_wait};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -21,16 +21,19 @@ const BATCH: usize = 2000;
 /// Changes that go in while searches wait: less than a millisecond.
 const STEP: usize = 200;
 
+/// How often a long load says how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+
 /// Searches that may wait for a processor; more are refused.
 const WAITING: usize = 512;
 
 /// Nearest neighbours by a cascade over codes in memory, as fresh as the store.
 ///
-/// A space is loaded at its first search and kept: 1.25 bytes a number and the track's [`Facts`] in memory, and the full
+/// A space is loaded at its first search and kept: 1.2 bytes a number and the track's [`Facts`] in memory, and the full
 /// vectors in a file without a name, in the system's folder for such files unless [`Self::in_folder`] names another.
 ///
 /// Scores are exact. A row is missed only where its 1-bit estimate, which large libraries are thinned by, lies three
-/// standard deviations too low.
+/// standard deviations too low, or one of its closer ones more than four.
 ///
 /// [`Facts`]: soniquebay_domain::Facts
 pub struct MemoryIndex {
@@ -97,9 +100,13 @@ impl MemoryIndex {
     /// not fill the map.
     async fn follow(&self, space: &Space) -> Result<Option<Arc<Loaded>>, StoreError> {
         let known = self.loaded.read().unwrap_or_else(PoisonError::into_inner).get(space).cloned();
+        // Most find nothing new, and need not wait for each other to know.
+        let sequence = known.as_ref().map_or(0, |loaded| loaded.sequence());
+        if self.vectors.changes(space, sequence, 1).await?.is_empty() {
+            return Ok(known);
+        }
         let loaded = match known {
             Some(loaded) => loaded,
-            None if self.vectors.changes(space, 0, 1).await?.is_empty() => return Ok(None),
             None => {
                 let mut all = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
                 let new = || Arc::new(Loaded::new(space.dims(), &self.folder));
@@ -107,7 +114,14 @@ impl MemoryIndex {
             }
         };
         let guard = loaded.following.lock().await;
-        let (began, mut read, mut sequence) = (Instant::now(), 0, loaded.sequence());
+        self.catch_up(space, &loaded).await?;
+        drop(guard);
+        Ok(Some(loaded))
+    }
+
+    async fn catch_up(&self, space: &Space, loaded: &Arc<Loaded>) -> Result<(), StoreError> {
+        let (began, mut told) = (Instant::now(), Instant::now());
+        let (mut read, mut sequence) = (0, loaded.sequence());
         let mut preparing: Option<JoinHandle<Vec<Change>>> = None;
         let mut applying: Option<JoinHandle<io::Result<()>>> = None;
         loop {
@@ -125,17 +139,21 @@ impl MemoryIndex {
             {
                 let ready = finished(ready).await?;
                 if let Some(applying) = applying.take() {
-                    finished(applying).await?.map_err(|error| self.lost(space, &loaded, &error))?;
+                    finished(applying).await?.map_err(|error| self.lost(space, loaded, &error))?;
                 }
-                let target = Arc::clone(&loaded);
+                let target = Arc::clone(loaded);
                 applying = Some(spawn_blocking(move || target.apply(ready)));
             }
             if is_last {
                 break;
             }
+            if told.elapsed() > TELL_EVERY {
+                told = Instant::now();
+                tracing::info!(%space, "The index is being loaded: {read} vectors so far");
+            }
         }
         if let Some(applying) = applying {
-            finished(applying).await?.map_err(|error| self.lost(space, &loaded, &error))?;
+            finished(applying).await?.map_err(|error| self.lost(space, loaded, &error))?;
         }
         if read >= BATCH {
             let IndexSize { vectors, code_bytes, fact_bytes, disk_bytes } = loaded.size();
@@ -144,8 +162,7 @@ impl MemoryIndex {
                 "The index has caught up with {read} changes"
             );
         }
-        drop(guard);
-        Ok(Some(loaded))
+        Ok(())
     }
 
     /// Lets go of a space whose full vectors are lost: the next search loads it again.
@@ -168,8 +185,12 @@ impl Loaded {
         Self { following: Mutex::new(()), encoder, segment }
     }
 
+    fn read(&self) -> RwLockReadGuard<'_, Segment> {
+        self.segment.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn sequence(&self) -> i64 {
-        self.segment.read().unwrap_or_else(PoisonError::into_inner).sequence()
+        self.read().sequence()
     }
 
     /// Takes changes in, a few at a time, so that searches get their turn.
@@ -183,7 +204,7 @@ impl Loaded {
     }
 
     fn size(&self) -> IndexSize {
-        let segment = self.segment.read().unwrap_or_else(PoisonError::into_inner);
+        let segment = self.read();
         let (code_bytes, fact_bytes, disk_bytes) = segment.bytes();
         IndexSize { vectors: segment.len(), code_bytes, fact_bytes, disk_bytes }
     }
@@ -199,14 +220,22 @@ impl VectorIndex for MemoryIndex {
         let Some(loaded) = self.follow(space).await? else { return Ok(Vec::new()) };
         let scan = Arc::clone(&self.scans).acquire_owned().await.map_err(|_| StoreError::Overloaded)?;
         let (query, filter, searched) = (query.to_unit(), filter.clone(), Arc::clone(&loaded));
-        let search = spawn_blocking(move || {
-            let segment = searched.segment.read().unwrap_or_else(PoisonError::into_inner);
-            let hits = cascade::nearest(&segment, query, k, &filter);
+        let search = move || {
+            let hits = cascade::nearest(&searched.read(), query, k, &filter);
             // A caller that leaves does not stop the scan, so the places go with it.
             drop((waiting, scan));
             hits
-        });
-        finished(search).await?.map_err(|error| self.lost(space, &loaded, &error))
+        };
+        let hits = if may_wait() { search() } else { finished(spawn_blocking(search)).await? };
+        hits.map_err(|error| self.lost(space, &loaded, &error))
+    }
+
+    async fn units(&self, space: &Space, ids: &[TrackId]) -> Result<Option<HashMap<TrackId, Vec<f32>>>, StoreError> {
+        let Some(loaded) = self.follow(space).await? else { return Ok(Some(HashMap::new())) };
+        let (ids, asked) = (ids.to_vec(), Arc::clone(&loaded));
+        let read = move || asked.read().units(&ids);
+        let units = if may_wait() { read() } else { finished(spawn_blocking(read)).await? };
+        units.map(Some).map_err(|error| self.lost(space, &loaded, &error))
     }
 }
 

@@ -1,7 +1,8 @@
-//! The memory index: a cascade from 1-bit codes over int8 codes to full precision, with filters as bitmaps.
+//! The memory index: a cascade from 1-bit codes over finer ones to full precision, with filters as bitmaps.
 //!
 //! [`memory`] follows the store and answers; [`segment`] holds a space's rows; [`cascade`] finds the nearest ones.
 
+mod aligned;
 mod bitmap;
 mod cascade;
 mod codes;

@@ -1,17 +1,19 @@
 //! A fixed random rotation: signs and Walsh–Hadamard transforms.
 
+use crate::kernels::{Isa, STRIDE, turn};
+
 /// Rounds of signs and transform. One spreads a heavy dimension over all; three make what comes out look random.
 const ROUNDS: usize = 3;
 
 /// Numbers in a rotated vector, at least.
-const SHORTEST: usize = 128;
+const SHORTEST: usize = STRIDE;
 
 /// Turns vectors so that no dimension is heavier than another, whatever the space puts into its dimensions: after that,
 /// each sign tells as much as the next.
 ///
 /// The same for every space of one size and on every machine. Angles stay as they are.
 pub(super) struct Rotation {
-    /// 1 or −1, `width` a round.
+    /// 1 or −1, divided by the transform's norm; `width` a round.
     signs: Vec<f32>,
     width: usize,
 }
@@ -21,7 +23,9 @@ impl Rotation {
     pub(super) fn new(dims: usize) -> Self {
         let width = dims.next_power_of_two().max(SHORTEST);
         let mut state = 0x50_4e_49_51u64;
-        let signs = (0..ROUNDS * width).map(|_| if random(&mut state) >> 63 == 0 { 1.0 } else { -1.0 }).collect();
+        // The transform's norm goes with the signs.
+        let size = (width as f32).sqrt().recip();
+        let signs = (0..ROUNDS * width).map(|_| if random(&mut state) >> 63 == 0 { size } else { -size }).collect();
         Self { signs, width }
     }
 
@@ -30,43 +34,14 @@ impl Rotation {
         self.width
     }
 
-    /// The rotated vector, of the length that `vector` has.
-    pub(super) fn apply(&self, vector: &[f32]) -> Vec<f32> {
-        let mut numbers = vector.to_vec();
+    /// The rotated vector, of the length that `vector` has, in `numbers`.
+    pub(super) fn apply(&self, isa: Isa, vector: &[f32], numbers: &mut Vec<f32>) {
+        numbers.clear();
+        numbers.extend_from_slice(vector);
         numbers.resize(self.width, 0.0);
-        let norm = (self.width as f32).sqrt().recip();
         for signs in self.signs.chunks_exact(self.width) {
-            for (number, sign) in numbers.iter_mut().zip(signs) {
-                *number *= sign * norm;
-            }
-            transform(&mut numbers);
+            turn(isa, signs, numbers);
         }
-        numbers
-    }
-}
-
-/// The Walsh–Hadamard transform, in place, without its norm. The length is a power of two and at least 16.
-fn transform(numbers: &mut [f32]) {
-    // The first four steps stay in registers.
-    for sixteen in numbers.as_chunks_mut::<16>().0 {
-        for half in [1, 2, 4, 8] {
-            let mut next = *sixteen;
-            for (i, number) in next.iter_mut().enumerate() {
-                let other = sixteen[i ^ half];
-                *number = if i & half == 0 { *number + other } else { other - *number };
-            }
-            *sixteen = next;
-        }
-    }
-    let mut half = 16;
-    while half < numbers.len() {
-        for pair in numbers.chunks_exact_mut(2 * half) {
-            let (left, right) = pair.split_at_mut(half);
-            for (a, b) in left.iter_mut().zip(right) {
-                (*a, *b) = (*a + *b, *a - *b);
-            }
-        }
-        half *= 2;
     }
 }
 
@@ -84,6 +59,13 @@ mod tests {
     use soniquebay_domain::dot;
 
     use super::Rotation;
+    use crate::kernels::Isa;
+
+    fn rotated(rotation: &Rotation, vector: &[f32]) -> Vec<f32> {
+        let mut numbers = Vec::new();
+        rotation.apply(Isa::detect(), vector, &mut numbers);
+        numbers
+    }
 
     #[test]
     fn angles_stay_and_no_dimension_is_heavy() {
@@ -91,13 +73,13 @@ mod tests {
             let rotation = Rotation::new(dims);
             let a: Vec<f32> = (0..dims).map(|i| ((i * 7 + 1) as f32).sin()).collect();
             let b: Vec<f32> = (0..dims).map(|i| ((i * 3 + 2) as f32).cos()).collect();
-            let (x, y) = (rotation.apply(&a), rotation.apply(&b));
+            let [x, y] = [&a, &b].map(|vector| rotated(&rotation, vector));
             assert_eq!(x.len(), rotation.width());
             assert!((dot(&a, &b) - dot(&x, &y)).abs() < 1e-4 * dims as f32, "{dims}");
         }
         let mut heavy = vec![0.0; 396];
         heavy[395] = 1.0;
-        let spread = Rotation::new(396).apply(&heavy);
+        let spread = rotated(&Rotation::new(396), &heavy);
         let largest = spread.iter().fold(0f32, |most, number| most.max(number.abs()));
         assert!(largest < 0.25, "{largest}: one number of 512 would be 0.044 if all were alike");
     }

@@ -1,6 +1,6 @@
 //! One space's rows: codes, ids, facts, and the full vectors behind them.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::Path;
@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hashbrown::HashTable;
 use soniquebay_domain::{Facts, Filter, TrackId, VectorChange};
 
+use super::aligned::Aligned;
 use super::bitmap::Bitmap;
-use super::codes::{Encoded, Encoder};
+use super::codes::{Encoded, Encoder, Scratch};
 use super::facts::FactTable;
 use super::originals::Originals;
-use crate::kernels::{GROUP, place};
+use crate::kernels::{GROUP, Packed, place};
 
 /// Rows that lie together. Memory grows by so many at a time and never moves.
 pub(super) const CHUNK: usize = 2048;
@@ -31,11 +32,14 @@ pub(super) struct Change {
 /// The codes of [`CHUNK`] rows.
 pub(super) struct Chunk {
     /// In groups, as the kernel reads them.
-    pub(super) bits: Box<[u8]>,
+    pub(super) bits: Aligned,
     pub(super) bit_factors: Box<[f32]>,
     /// One row behind the other.
-    pub(super) bytes: Box<[i8]>,
-    pub(super) scales: Box<[f32]>,
+    pub(super) coarse: Aligned,
+    pub(super) coarse_factors: Box<[f32]>,
+    pub(super) fine: Aligned,
+    pub(super) fine_factors: Box<[f32]>,
+    pub(super) fine_noises: Box<[f32]>,
 }
 
 /// A space's rows, up to one point of the change log. The row of a removed track is free for another one.
@@ -44,8 +48,8 @@ pub(super) struct Segment {
     pub(super) ids: Vec<TrackId>,
     pub(super) facts: FactTable,
     pub(super) originals: Originals,
-    /// The most that rounding to int8 left out of a vector, in the vector's steps.
-    pub(super) rest: f32,
+    /// The most noise that a row's coarse code has.
+    pub(super) coarse_noise: f32,
     encoder: Arc<Encoder>,
     sequence: i64,
     row_of: HashTable<u32>,
@@ -59,12 +63,13 @@ pub(super) struct Segment {
 
 /// Makes changes ready. A vector of another length than the space's is left out.
 pub(super) fn prepare(encoder: &Encoder, changes: Vec<VectorChange>) -> Vec<Change> {
+    let mut scratch = Scratch::default();
     let prepare = |change: VectorChange| {
         let id = change.track_id;
         let now = change.now.and_then(|(vector, facts)| {
             let (found, expected) = (vector.as_slice().len(), encoder.dims());
             if found == expected {
-                return Some((encoder.encode(vector.to_unit()), facts));
+                return Some((encoder.encode(vector.into_unit(), &mut scratch), facts));
             }
             tracing::warn!(
                 track.id = %id, found, expected,
@@ -85,7 +90,7 @@ impl Segment {
             ids: Vec::new(),
             facts: FactTable::new(),
             originals: Originals::new(encoder.dims(), folder),
-            rest: 0.0,
+            coarse_noise: 0.0,
             encoder,
             sequence: 0,
             row_of: HashTable::new(),
@@ -108,6 +113,21 @@ impl Segment {
     /// Tracks that are in.
     pub(super) fn len(&self) -> usize {
         self.taken.count()
+    }
+
+    /// The full vectors of those of these tracks that are in.
+    ///
+    /// # Errors
+    /// Where the disk does not give them back.
+    pub(super) fn units(&self, ids: &[TrackId]) -> io::Result<HashMap<TrackId, Vec<f32>>> {
+        let mut rows: Vec<u32> = ids.iter().filter_map(|id| self.known_row(*id)).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        let mut units = HashMap::with_capacity(rows.len());
+        self.originals.read(rows, |row, numbers| {
+            units.insert(self.ids[row as usize], numbers.to_vec());
+        })?;
+        Ok(units)
     }
 
     /// The rows that pass a filter, its exclusions aside.
@@ -163,11 +183,14 @@ impl Segment {
         if numbers.is_empty() { Ok(()) } else { self.originals.write(first, numbers) }
     }
 
+    fn known_row(&self, id: TrackId) -> Option<u32> {
+        self.row_of.find(self.hash_of(id), |row| self.ids[*row as usize] == id).copied()
+    }
+
     /// The row of a track, which may be new.
     fn row(&mut self, id: TrackId) -> u32 {
-        let key = self.hash_of(id);
-        if let Some(row) = self.row_of.find(key, |row| self.ids[*row as usize] == id) {
-            return *row;
+        if let Some(row) = self.known_row(id) {
+            return row;
         }
         let row = match self.free.pop() {
             Some(row) => {
@@ -183,21 +206,26 @@ impl Segment {
                 self.ids.len() as u32 - 1
             }
         };
-        let (ids, hash) = (&self.ids, &self.hash);
+        let (ids, hash, key) = (&self.ids, &self.hash, self.hash_of(id));
         self.row_of.insert_unique(key, row, |row| hash_of(hash, ids[*row as usize]));
         row
     }
 
     fn put(&mut self, row: u32, vector: &Encoded, facts: &Facts) {
         let (chunk, at) = (&mut self.chunks[row as usize / CHUNK], row as usize % CHUNK);
-        let (group, slot) = (at / GROUP * GROUP * vector.bits.len(), place(at % GROUP));
-        for (byte, bits) in vector.bits.iter().enumerate() {
+        let [bits, coarse, fine] = vector.codes();
+        let (group, slot) = (at / GROUP * GROUP * bits.len(), place(at % GROUP));
+        for (byte, bits) in bits.iter().enumerate() {
             chunk.bits[group + byte * GROUP + slot] = *bits;
         }
         chunk.bit_factors[at] = vector.bit_factor;
-        chunk.bytes[at * vector.bytes.len()..][..vector.bytes.len()].copy_from_slice(&vector.bytes);
-        chunk.scales[at] = vector.scale;
-        self.rest = self.rest.max(vector.rest);
+        chunk.coarse[at * coarse.len()..][..coarse.len()].copy_from_slice(coarse);
+        chunk.fine[at * fine.len()..][..fine.len()].copy_from_slice(fine);
+        let (coarse, fine) = (vector.coarse, vector.fine);
+        chunk.coarse_factors[at] = coarse.factor;
+        chunk.fine_factors[at] = fine.factor;
+        chunk.fine_noises[at] = fine.noise;
+        self.coarse_noise = self.coarse_noise.max(coarse.noise);
         self.facts.set(row, facts);
         Arc::make_mut(&mut self.taken).set(row, true);
         let id = self.ids[row as usize];
@@ -224,8 +252,10 @@ impl Segment {
 
     /// Bytes of memory that vectors, ids and bookkeeping take; those of facts and filters; those on disk.
     pub(super) fn bytes(&self) -> (usize, usize, usize) {
-        let chunk =
-            |chunk: &Chunk| chunk.bits.len() + chunk.bytes.len() + 4 * (chunk.bit_factors.len() + chunk.scales.len());
+        let chunk = |chunk: &Chunk| {
+            let factors = chunk.bit_factors.len() + chunk.coarse_factors.len() + 2 * chunk.fine_factors.len();
+            chunk.bits.len() + chunk.coarse.len() + chunk.fine.len() + 4 * factors
+        };
         let (in_memory, on_disk) = self.originals.bytes();
         let filters = self.filters.lock().unwrap_or_else(PoisonError::into_inner);
         let vectors = self.chunks.iter().map(chunk).sum::<usize>()
@@ -244,11 +274,15 @@ fn hash_of(hash: &RandomState, id: TrackId) -> u64 {
 
 impl Chunk {
     fn new(encoder: &Encoder) -> Self {
+        let factors = || vec![0.0; CHUNK].into();
         Self {
-            bits: vec![0; CHUNK * encoder.bit_width()].into(),
-            bit_factors: vec![0.0; CHUNK].into(),
-            bytes: vec![0; CHUNK * encoder.byte_width()].into(),
-            scales: vec![0.0; CHUNK].into(),
+            bits: Aligned::zeroed(CHUNK * encoder.bit_width()),
+            bit_factors: factors(),
+            coarse: Aligned::zeroed(CHUNK * encoder.width(Packed::Two)),
+            coarse_factors: factors(),
+            fine: Aligned::zeroed(CHUNK * encoder.width(Packed::Four)),
+            fine_factors: factors(),
+            fine_noises: factors(),
         }
     }
 }

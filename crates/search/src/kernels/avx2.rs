@@ -3,7 +3,7 @@
 use std::arch::x86_64::{
     __m256i, _MM_HINT_T0, _mm_add_epi32, _mm_cvtsi128_si32, _mm_loadu_si128, _mm_prefetch, _mm_shuffle_epi32,
     _mm256_add_epi8, _mm256_add_epi16, _mm256_add_epi32, _mm256_and_si256, _mm256_broadcastsi128_si256,
-    _mm256_castsi256_si128, _mm256_cvtepi8_epi16, _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_madd_epi16,
+    _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16,
     _mm256_set1_epi8, _mm256_set1_epi16, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16,
     _mm256_storeu_si256,
 };
@@ -65,30 +65,43 @@ unsafe fn look_up(codes: *const u8, tables: *const [u8; 16]) -> __m256i {
 
 /// # Safety
 ///
-/// `query.len()` is a multiple of 16 and every pick a row of that length in `rows`; `products` are as many as `picks`.
+/// `query.len()` is a multiple of 256 and every pick a row of as many numbers in `rows`, of `BITS` bits, 2 or 4; `products`
+/// are as many as `picks`.
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn multiply(rows: &[i8], query: &[i16], picks: &[u16], products: &mut [i32]) {
-    let length = query.len();
+pub(super) unsafe fn multiply<const BITS: i32>(rows: &[u8], query: &[i8], picks: &[u16], products: &mut [i32]) {
+    let parts = 8 / BITS as usize;
+    let width = query.len() / parts;
+    let lowest = _mm256_set1_epi8((1 << BITS) - 1);
     for (i, product) in products.iter_mut().enumerate() {
         let mut sum = _mm256_setzero_si256();
-        // SAFETY: the pick's row has `length` numbers, as the query has, in steps of 16. A prefetched row is a pick too,
-        // so that its address is one of `rows`.
+        // SAFETY: the pick's row has `width` bytes, in steps of 32, and the query `parts` times as many numbers. A
+        // prefetched row is a pick too, so that its address is one of `rows`.
         unsafe {
             if let Some(next) = picks.get(i + AHEAD) {
-                let next = rows.as_ptr().add(usize::from(*next) * length);
-                for line in (0..length).step_by(64) {
-                    _mm_prefetch::<_MM_HINT_T0>(next.add(line));
+                let next = rows.as_ptr().add(usize::from(*next) * width);
+                for line in (0..width).step_by(64) {
+                    _mm_prefetch::<_MM_HINT_T0>(next.add(line).cast());
                 }
             }
-            let row = rows.as_ptr().add(usize::from(*picks.get_unchecked(i)) * length);
-            for at in (0..length).step_by(16) {
-                let numbers = _mm256_cvtepi8_epi16(_mm_loadu_si128(row.add(at).cast()));
-                let query = _mm256_loadu_si256(query.as_ptr().add(at).cast());
-                sum = _mm256_add_epi32(sum, _mm256_madd_epi16(numbers, query));
+            let row = rows.as_ptr().add(usize::from(*picks.get_unchecked(i)) * width);
+            for at in (0..width).step_by(32) {
+                let mut codes = _mm256_loadu_si256(row.add(at).cast());
+                for part in 0..parts {
+                    let query = _mm256_loadu_si256(query.as_ptr().add(part * width + at).cast());
+                    // Two products of at most 15 · 127 fit 16 bits.
+                    let pairs = _mm256_maddubs_epi16(_mm256_and_si256(codes, lowest), query);
+                    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+                    codes = _mm256_srli_epi16::<BITS>(codes);
+                }
             }
         }
         let half = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
         let quarter = _mm_add_epi32(half, _mm_shuffle_epi32::<0b01_00_11_10>(half));
         *product = _mm_cvtsi128_si32(_mm_add_epi32(quarter, _mm_shuffle_epi32::<0b10_11_00_01>(quarter)));
     }
+}
+
+#[target_feature(enable = "avx2")]
+pub(super) fn turn(signs: &[f32], numbers: &mut [f32]) {
+    super::portable::turn(signs, numbers);
 }

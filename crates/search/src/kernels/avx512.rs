@@ -4,10 +4,10 @@
 //! precision that makes no difference.
 
 use std::arch::x86_64::{
-    __m512i, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm256_cvtepi8_epi16, _mm256_loadu_si256, _mm512_add_epi8,
-    _mm512_add_epi16, _mm512_add_epi32, _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_cvtepi8_epi16,
-    _mm512_loadu_si512, _mm512_madd_epi16, _mm512_reduce_add_epi32, _mm512_set1_epi8, _mm512_set1_epi16,
-    _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_srli_epi16, _mm512_storeu_si512, _mm512_zextsi256_si512,
+    __m512i, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm512_add_epi8, _mm512_add_epi16, _mm512_add_epi32,
+    _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_loadu_si512, _mm512_madd_epi16, _mm512_maddubs_epi16,
+    _mm512_reduce_add_epi32, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_setzero_si512, _mm512_shuffle_epi8,
+    _mm512_srli_epi16, _mm512_storeu_si512,
 };
 
 use super::{AHEAD, GROUP};
@@ -24,7 +24,12 @@ pub(super) unsafe fn add_up(codes: &[u8], tables: &[[u8; 16]], sums: &mut [u16])
         // sums are two registers.
         unsafe {
             let codes = codes.as_ptr().add(group * width * GROUP);
+            // Where another group follows, its bytes are asked for: a group ends where a page does, which the processor
+            // foresees nothing beyond.
+            let ahead = if group + 1 < sums.len() / GROUP { width * GROUP } else { 0 };
             for byte in (0..width).step_by(2) {
+                _mm_prefetch::<_MM_HINT_T0>(codes.add(ahead + byte * GROUP).cast());
+                _mm_prefetch::<_MM_HINT_T0>(codes.add(ahead + (byte + 1) * GROUP).cast());
                 // Four entries of at most 63 fit a byte.
                 let tables = tables.as_ptr().add(2 * byte);
                 let first = look_up(codes.add(byte * GROUP), tables);
@@ -63,33 +68,34 @@ unsafe fn look_up(codes: *const u8, tables: *const [u8; 16]) -> __m512i {
 
 /// # Safety
 ///
-/// `query.len()` is a multiple of 16 and every pick a row of that length in `rows`; `products` are as many as `picks`.
+/// `query.len()` is a multiple of 256 and every pick a row of as many numbers in `rows`, of `BITS` bits, 2 or 4; `products`
+/// are as many as `picks`.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(super) unsafe fn multiply(rows: &[i8], query: &[i16], picks: &[u16], products: &mut [i32]) {
-    let length = query.len();
+pub(super) unsafe fn multiply<const BITS: u32>(rows: &[u8], query: &[i8], picks: &[u16], products: &mut [i32]) {
+    let parts = 8 / BITS as usize;
+    let width = query.len() / parts;
+    let lowest = _mm512_set1_epi8((1 << BITS) - 1);
     for (i, product) in products.iter_mut().enumerate() {
         let mut sum = _mm512_setzero_si512();
-        // SAFETY: the pick's row has `length` numbers, as the query has, in steps of 32 and a last one of 16. A
+        // SAFETY: the pick's row has `width` bytes, in steps of 64, and the query `parts` times as many numbers. A
         // prefetched row is a pick too, so that its address is one of `rows`.
         unsafe {
             if let Some(next) = picks.get(i + AHEAD) {
-                let next = rows.as_ptr().add(usize::from(*next) * length);
-                for line in (0..length).step_by(64) {
-                    _mm_prefetch::<_MM_HINT_T0>(next.add(line));
+                let next = rows.as_ptr().add(usize::from(*next) * width);
+                for line in (0..width).step_by(64) {
+                    _mm_prefetch::<_MM_HINT_T0>(next.add(line).cast());
                 }
             }
-            let row = rows.as_ptr().add(usize::from(*picks.get_unchecked(i)) * length);
-            let mut at = 0;
-            while at + 32 <= length {
-                let numbers = _mm512_cvtepi8_epi16(_mm256_loadu_si256(row.add(at).cast()));
-                let query = _mm512_loadu_si512(query.as_ptr().add(at).cast());
-                sum = _mm512_add_epi32(sum, _mm512_madd_epi16(numbers, query));
-                at += 32;
-            }
-            if at < length {
-                let numbers = _mm512_zextsi256_si512(_mm256_cvtepi8_epi16(_mm_loadu_si128(row.add(at).cast())));
-                let query = _mm512_zextsi256_si512(_mm256_loadu_si256(query.as_ptr().add(at).cast()));
-                sum = _mm512_add_epi32(sum, _mm512_madd_epi16(numbers, query));
+            let row = rows.as_ptr().add(usize::from(*picks.get_unchecked(i)) * width);
+            for at in (0..width).step_by(64) {
+                let mut codes = _mm512_loadu_si512(row.add(at).cast());
+                for part in 0..parts {
+                    let query = _mm512_loadu_si512(query.as_ptr().add(part * width + at).cast());
+                    // Two products of at most 15 · 127 fit 16 bits.
+                    let pairs = _mm512_maddubs_epi16(_mm512_and_si512(codes, lowest), query);
+                    sum = _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+                    codes = _mm512_srli_epi16::<BITS>(codes);
+                }
             }
         }
         *product = _mm512_reduce_add_epi32(sum);

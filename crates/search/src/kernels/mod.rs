@@ -1,8 +1,9 @@
-//! The two inner loops of the index, and the only `unsafe` code of this crate.
+//! The inner loops of the index, and the only `unsafe` code of this crate.
 //!
-//! [`add_up`] sums table entries over 1-bit codes, [`multiply`] multiplies picked int8 rows with a query. Both are exact
-//! integer arithmetic, so that every instruction set gives the same numbers. Each checks its bounds once, then calls the
-//! kernel of the chosen [`Isa`], which reads and writes without further checks.
+//! [`add_up`] sums table entries over 1-bit codes, [`multiply`] multiplies picked rows of 2 or 4 bits a number with a query.
+//! Both are exact integer arithmetic, so that every instruction set gives the same numbers. [`turn`] is what vectors are
+//! rotated by. Each checks its bounds once, then calls the kernel of the chosen [`Isa`], which reads and writes without
+//! further checks.
 
 mod isa;
 
@@ -22,8 +23,8 @@ use isa::Kind;
 /// Rows whose codes lie interleaved: byte `b` of all of them, then byte `b + 1`. One AVX-512 register of bytes.
 pub(crate) const GROUP: usize = 64;
 
-/// Rows of int8 codes and queries are padded with zeros to a multiple of so many numbers.
-pub(crate) const STRIDE: usize = 16;
+/// Packed rows and queries have a multiple of so many numbers: 2 bits each are a cache line, and an AVX-512 register.
+pub(crate) const STRIDE: usize = 256;
 
 /// How far ahead of its use a picked row is asked for, in rows: picks lie too far apart for the processor to foresee.
 #[cfg(target_arch = "x86_64")]
@@ -78,26 +79,75 @@ pub(crate) fn add_up(isa: Isa, codes: &[u8], tables: &Tables, sums: &mut [u16]) 
     }
 }
 
-/// `products[i]` = row `picks[i]` of `rows` · `query`. A row is as long as the query; the caller sees to it that no
-/// product leaves 32 bits.
+/// How many bits a number of a packed row has. Byte `b` of a row of `w` bytes holds its numbers `b`, `w + b` and so on, the
+/// first one in the lowest bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Packed {
+    /// Four numbers a byte.
+    Two,
+    /// Two numbers a byte.
+    Four,
+}
+
+impl Packed {
+    pub(crate) fn bits(self) -> usize {
+        match self {
+            Packed::Two => 2,
+            Packed::Four => 4,
+        }
+    }
+
+    /// Bytes of a row of so many numbers.
+    pub(crate) fn width(self, numbers: usize) -> usize {
+        numbers * self.bits() / 8
+    }
+}
+
+/// `products[i]` = row `picks[i]` of `rows` · `query`. A row has as many numbers as the query, of which none is −128 and there
+/// are 4,096 at most.
 ///
 /// # Panics
 /// Where a pick lies outside the rows, or the query's length is no multiple of [`STRIDE`].
-pub(crate) fn multiply(isa: Isa, rows: &[i8], query: &[i16], picks: &[u16], products: &mut [i32]) {
+pub(crate) fn multiply(isa: Isa, packed: Packed, rows: &[u8], query: &[i8], picks: &[u16], products: &mut [i32]) {
     assert!(!query.is_empty() && query.len().is_multiple_of(STRIDE), "a query of {} numbers", query.len());
     assert_eq!(picks.len(), products.len(), "one product a pick");
-    let count = rows.len() / query.len();
+    let count = rows.len() / packed.width(query.len());
     assert!(picks.iter().all(|pick| usize::from(*pick) < count), "a pick outside of {count} rows");
-    match isa.kind() {
+    match (isa.kind(), packed) {
         // SAFETY: the `Isa` proves AVX-512F and BW; picks and lengths are checked above.
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx512 => unsafe { avx512::multiply(rows, query, picks, products) },
+        (Kind::Avx512, Packed::Two) => unsafe { avx512::multiply::<2>(rows, query, picks, products) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx512, Packed::Four) => unsafe { avx512::multiply::<4>(rows, query, picks, products) },
         // SAFETY: the `Isa` proves AVX2; picks and lengths are checked above.
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx2 => unsafe { avx2::multiply(rows, query, picks, products) },
+        (Kind::Avx2, Packed::Two) => unsafe { avx2::multiply::<2>(rows, query, picks, products) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Avx2, Packed::Four) => unsafe { avx2::multiply::<4>(rows, query, picks, products) },
         // SAFETY: the `Isa` proves NEON; picks and lengths are checked above.
         #[cfg(target_arch = "aarch64")]
-        Kind::Neon => unsafe { neon::multiply(rows, query, picks, products) },
-        Kind::Portable => portable::multiply(rows, query, picks, products),
+        (Kind::Neon, Packed::Two) => unsafe { neon::multiply::<2>(rows, query, picks, products) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        (Kind::Neon, Packed::Four) => unsafe { neon::multiply::<4>(rows, query, picks, products) },
+        (Kind::Portable, packed) => portable::multiply(packed, rows, query, picks, products),
+    }
+}
+
+/// Multiplies each number with its sign, then puts the Walsh–Hadamard transform, without its norm, in their place. The same
+/// additions in the same order on every instruction set.
+///
+/// # Panics
+/// Where there are not as many signs as numbers, or those are not a power of two, at least 16.
+pub(crate) fn turn(isa: Isa, signs: &[f32], numbers: &mut [f32]) {
+    assert!(numbers.len().is_power_of_two() && numbers.len() >= 16, "{} numbers", numbers.len());
+    assert_eq!(signs.len(), numbers.len(), "one sign a number");
+    match isa.kind() {
+        // SAFETY: the `Isa` proves AVX2, which every processor with AVX-512F has.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512 | Kind::Avx2 => unsafe { avx2::turn(signs, numbers) },
+        _ => portable::turn(signs, numbers),
     }
 }

@@ -2,8 +2,8 @@
 
 use std::arch::aarch64::{
     uint8x16_t, uint16x8_t, vaddq_s32, vaddq_u8, vaddq_u16, vaddvq_s32, vandq_u8, vandq_u16, vdupq_n_s32, vdupq_n_u8,
-    vdupq_n_u16, vget_high_s8, vget_high_s16, vget_low_s8, vget_low_s16, vld1q_s8, vld1q_s16, vld1q_u8, vmlal_s16,
-    vmovl_s8, vqtbl1q_u8, vreinterpretq_u16_u8, vshrq_n_u8, vshrq_n_u16, vst1q_u16,
+    vdupq_n_u16, vget_high_s8, vget_low_s8, vld1q_s8, vld1q_u8, vmlal_s8, vmull_s8, vpadalq_s16, vqtbl1q_u8,
+    vreinterpretq_s8_u8, vreinterpretq_u16_u8, vshrq_n_u8, vshrq_n_u16, vst1q_u16,
 };
 
 use super::GROUP;
@@ -54,25 +54,31 @@ unsafe fn look_up(codes: *const u8, tables: *const [u8; 16]) -> uint8x16_t {
 
 /// # Safety
 ///
-/// `query.len()` is a multiple of 16 and every pick a row of that length in `rows`; `products` are as many as `picks`.
+/// `query.len()` is a multiple of 256 and every pick a row of as many numbers in `rows`, of `BITS` bits, 2 or 4; `products`
+/// are as many as `picks`.
 #[target_feature(enable = "neon")]
-pub(super) unsafe fn multiply(rows: &[i8], query: &[i16], picks: &[u16], products: &mut [i32]) {
-    let length = query.len();
+pub(super) unsafe fn multiply<const BITS: i32>(rows: &[u8], query: &[i8], picks: &[u16], products: &mut [i32]) {
+    let parts = 8 / BITS as usize;
+    let width = query.len() / parts;
+    let lowest = vdupq_n_u8((1 << BITS) - 1);
     for (pick, product) in picks.iter().zip(products) {
-        let mut sums = [vdupq_n_s32(0); 4];
-        // SAFETY: the pick's row has `length` numbers, as the query has, in steps of 16.
+        let mut sums = [vdupq_n_s32(0); 2];
+        // SAFETY: the pick's row has `width` bytes, in steps of 16, and the query `parts` times as many numbers.
         unsafe {
-            let row = rows.as_ptr().add(usize::from(*pick) * length);
-            for at in (0..length).step_by(16) {
-                let numbers = vld1q_s8(row.add(at));
-                let (low, high) = (vmovl_s8(vget_low_s8(numbers)), vmovl_s8(vget_high_s8(numbers)));
-                let query = (vld1q_s16(query.as_ptr().add(at)), vld1q_s16(query.as_ptr().add(at + 8)));
-                sums[0] = vmlal_s16(sums[0], vget_low_s16(low), vget_low_s16(query.0));
-                sums[1] = vmlal_s16(sums[1], vget_high_s16(low), vget_high_s16(query.0));
-                sums[2] = vmlal_s16(sums[2], vget_low_s16(high), vget_low_s16(query.1));
-                sums[3] = vmlal_s16(sums[3], vget_high_s16(high), vget_high_s16(query.1));
+            let row = rows.as_ptr().add(usize::from(*pick) * width);
+            for at in (0..width).step_by(16) {
+                let mut codes = vld1q_u8(row.add(at));
+                for part in 0..parts {
+                    let query = vld1q_s8(query.as_ptr().add(part * width + at));
+                    let numbers = vreinterpretq_s8_u8(vandq_u8(codes, lowest));
+                    // Two products of at most 15 · 127 fit 16 bits.
+                    let pairs = vmull_s8(vget_low_s8(numbers), vget_low_s8(query));
+                    let pairs = vmlal_s8(pairs, vget_high_s8(numbers), vget_high_s8(query));
+                    sums[part % 2] = vpadalq_s16(sums[part % 2], pairs);
+                    codes = vshrq_n_u8::<BITS>(codes);
+                }
             }
         }
-        *product = vaddvq_s32(vaddq_s32(vaddq_s32(sums[0], sums[1]), vaddq_s32(sums[2], sums[3])));
+        *product = vaddvq_s32(vaddq_s32(sums[0], sums[1]));
     }
 }

@@ -1,6 +1,6 @@
 //! Plain Rust: what the other kernels are tested against, and what runs where there are none.
 
-use super::{GROUP, place};
+use super::{GROUP, Packed, place};
 
 pub(super) fn add_up(codes: &[u8], tables: &[[u8; 16]], sums: &mut [u16]) {
     for (group, sums) in codes.chunks_exact(GROUP * tables.len() / 2).zip(sums.chunks_exact_mut(GROUP)) {
@@ -14,9 +14,43 @@ pub(super) fn add_up(codes: &[u8], tables: &[[u8; 16]], sums: &mut [u16]) {
     }
 }
 
-pub(super) fn multiply(rows: &[i8], query: &[i16], picks: &[u16], products: &mut [i32]) {
+pub(super) fn multiply(packed: Packed, rows: &[u8], query: &[i8], picks: &[u16], products: &mut [i32]) {
+    let (bits, width) = (packed.bits(), packed.width(query.len()));
     for (pick, product) in picks.iter().zip(products) {
-        let row = &rows[usize::from(*pick) * query.len()..][..query.len()];
-        *product = row.iter().zip(query).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum();
+        let row = &rows[usize::from(*pick) * width..][..width];
+        let part = |(part, query): (usize, &[i8])| -> i32 {
+            let number = |byte: &u8| i32::from(byte >> (part * bits) & ((1 << bits) - 1));
+            row.iter().zip(query).map(|(byte, query)| number(byte) * i32::from(*query)).sum()
+        };
+        *product = query.chunks_exact(width).enumerate().map(part).sum();
+    }
+}
+
+/// Inlined into kernels, so that the compiler may use what those have.
+#[inline(always)]
+pub(super) fn turn(signs: &[f32], numbers: &mut [f32]) {
+    for (number, sign) in numbers.iter_mut().zip(signs) {
+        *number *= sign;
+    }
+    // The first four steps stay in registers.
+    for sixteen in numbers.as_chunks_mut::<16>().0 {
+        for half in [1, 2, 4, 8] {
+            let mut next = *sixteen;
+            for (i, number) in next.iter_mut().enumerate() {
+                let other = sixteen[i ^ half];
+                *number = if i & half == 0 { *number + other } else { other - *number };
+            }
+            *sixteen = next;
+        }
+    }
+    let mut half = 16;
+    while half < numbers.len() {
+        for pair in numbers.chunks_exact_mut(2 * half) {
+            let (left, right) = pair.split_at_mut(half);
+            for (a, b) in left.iter_mut().zip(right) {
+                (*a, *b) = (*a + *b, *a - *b);
+            }
+        }
+        half *= 2;
     }
 }

@@ -1,4 +1,4 @@
-use super::{GROUP, Isa, STRIDE, Tables, add_up, multiply, place};
+use super::{GROUP, Isa, Packed, STRIDE, Tables, add_up, multiply, place, turn};
 
 /// A small reproducible generator: the tests need variety, not quality.
 struct Noise(u64);
@@ -54,22 +54,63 @@ fn every_kernel_adds_up_what_the_definition_says() {
 #[test]
 fn every_kernel_multiplies_exactly() {
     let mut noise = Noise(7);
-    for length in [16, 32, 48, 400, 4096] {
-        let count = 1 + noise.below(60);
-        let rows: Vec<i8> = (0..count * length).map(|_| (noise.below(255) as i64 - 127) as i8).collect();
-        let query: Vec<i16> = (0..length).map(|_| (noise.below(65_535) as i64 - 32_767) as i16 / 64).collect();
-        let picks: Vec<u16> = (0..noise.below(40)).map(|_| noise.below(count) as u16).collect();
-        let expected: Vec<i32> = picks
-            .iter()
-            .map(|pick| {
-                let row = &rows[usize::from(*pick) * length..][..length];
-                row.iter().zip(&query).map(|(a, b)| i64::from(*a) * i64::from(*b)).sum::<i64>() as i32
-            })
-            .collect();
+    for (packed, numbers) in
+        [Packed::Two, Packed::Four].into_iter().flat_map(|p| [256, 512, 1024, 4096].map(|n| (p, n)))
+    {
+        // The largest products too: nothing may overflow.
+        for extreme in [false, true] {
+            let count = 1 + noise.below(60);
+            let number =
+                |noise: &mut Noise| if extreme { (1 << packed.bits()) - 1 } else { noise.below(1 << packed.bits()) };
+            let rows: Vec<Vec<u8>> =
+                (0..count).map(|_| (0..numbers).map(|_| number(&mut noise) as u8).collect()).collect();
+            let query: Vec<i8> = match extreme {
+                true => vec![if noise.below(2) == 0 { 127 } else { -127 }; numbers],
+                false => (0..numbers).map(|_| (noise.below(255) as i64 - 127) as i8).collect(),
+            };
+            let picks: Vec<u16> = (0..noise.below(40)).map(|_| noise.below(count) as u16).collect();
+            let product = |pick: &u16| -> i32 {
+                rows[usize::from(*pick)].iter().zip(&query).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum()
+            };
+            let expected: Vec<i32> = picks.iter().map(product).collect();
+            let width = packed.width(numbers);
+            let mut codes = vec![0; count * width];
+            for (row, numbers) in codes.chunks_exact_mut(width).zip(&rows) {
+                for (part, numbers) in numbers.chunks_exact(width).enumerate() {
+                    row.iter_mut().zip(numbers).for_each(|(byte, n)| *byte |= n << (part * packed.bits()));
+                }
+            }
+            for isa in Isa::available() {
+                let mut products = vec![7; picks.len()];
+                multiply(isa, packed, &codes, &query, &picks, &mut products);
+                assert_eq!(products, expected, "{} {packed:?} {numbers}", isa.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_kernel_turns_alike_to_the_last_bit() {
+    let mut noise = Noise(3);
+    for length in [16, 32, 256, 512, 4096] {
+        let mut number = || noise.below(2001) as f32 / 1000.0 - 1.0;
+        let (signs, numbers): (Vec<f32>, Vec<f32>) = (0..length).map(|_| (number(), number())).unzip();
+        // The definition: row i of the matrix has −1 where i and the column share an odd number of bits.
+        let entry = |row: usize, (column, (n, sign)): (usize, (&f32, &f32))| {
+            f64::from(*n) * f64::from(*sign) * if (row & column).count_ones().is_multiple_of(2) { 1.0 } else { -1.0 }
+        };
+        let rows = (0..length).step_by(length / 16);
+        let expected: Vec<(usize, f64)> =
+            rows.map(|row| (row, numbers.iter().zip(&signs).enumerate().map(|n| entry(row, n)).sum())).collect();
+        let mut portable = numbers.clone();
+        super::portable::turn(&signs, &mut portable);
+        for (row, expected) in expected {
+            assert!((f64::from(portable[row]) - expected).abs() < 1e-3, "{length}: {row}");
+        }
         for isa in Isa::available() {
-            let mut products = vec![7; picks.len()];
-            multiply(isa, &rows, &query, &picks, &mut products);
-            assert_eq!(products, expected, "{} {length}", isa.name());
+            let mut turned = numbers.clone();
+            turn(isa, &signs, &mut turned);
+            assert_eq!(turned, portable, "{} {length}", isa.name());
         }
     }
 }
@@ -77,19 +118,19 @@ fn every_kernel_multiplies_exactly() {
 #[test]
 #[should_panic(expected = "a pick outside of 2 rows")]
 fn a_pick_outside_is_refused() {
-    multiply(Isa::detect(), &[0; 2 * STRIDE + 15], &[0; STRIDE], &[1, 2], &mut [0; 2]);
+    multiply(Isa::detect(), Packed::Four, &[0; STRIDE + 127], &[0; STRIDE], &[1, 2], &mut [0; 2]);
 }
 
 #[test]
 #[should_panic(expected = "one product a pick")]
 fn a_missing_product_is_refused() {
-    multiply(Isa::detect(), &[0; STRIDE], &[0; STRIDE], &[0, 0], &mut [0; 1]);
+    multiply(Isa::detect(), Packed::Two, &[0; STRIDE], &[0; STRIDE], &[0, 0], &mut [0; 1]);
 }
 
 #[test]
-#[should_panic(expected = "a query of 15 numbers")]
+#[should_panic(expected = "a query of 255 numbers")]
 fn a_query_that_is_not_padded_is_refused() {
-    multiply(Isa::detect(), &[0; STRIDE], &[0; STRIDE - 1], &[0], &mut [0; 1]);
+    multiply(Isa::detect(), Packed::Two, &[0; STRIDE], &[0; STRIDE - 1], &[0], &mut [0; 1]);
 }
 
 #[test]

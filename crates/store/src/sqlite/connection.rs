@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
-use soniquebay_domain::StoreError;
+use soniquebay_domain::{StoreError, may_wait};
 use tokio::sync::Semaphore;
 
 use super::error::{SqlError, in_file};
@@ -26,12 +26,15 @@ impl Pool {
         self: &Arc<Self>,
         work: impl FnOnce(&mut Connection) -> Result<T, SqlError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let permit = tokio::time::timeout(PATIENCE, Arc::clone(&self.permits).acquire_owned())
-            .await
-            .map_err(|_| StoreError::Overloaded)?
-            .map_err(|closed| StoreError::Unavailable(closed.to_string()))?;
+        let permit = match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => tokio::time::timeout(PATIENCE, Arc::clone(&self.permits).acquire_owned())
+                .await
+                .map_err(|_| StoreError::Overloaded)?
+                .map_err(|closed| StoreError::Unavailable(closed.to_string()))?,
+        };
         let pool = Arc::clone(self);
-        tokio::task::spawn_blocking(move || {
+        let work = move || {
             let idle = pool.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let Some(mut connection) = idle else { return Err(StoreError::Overloaded) };
             // The connection goes back even where the caller has gone away: the closure runs to its end.
@@ -39,9 +42,11 @@ impl Pool {
             pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
             drop(permit);
             result
-        })
-        .await
-        .map_err(|panic| StoreError::Unavailable(panic.to_string()))?
+        };
+        if may_wait() {
+            return work();
+        }
+        tokio::task::spawn_blocking(work).await.map_err(|panic| StoreError::Unavailable(panic.to_string()))?
     }
 
     /// Reads from one consistent state of the file.
@@ -50,8 +55,14 @@ impl Pool {
         work: impl FnOnce(&Connection) -> Result<T, SqlError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.with(move |connection| {
-            let snapshot = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
-            work(&snapshot)
+            // What begins and ends a snapshot is prepared once: most reads take little longer than that would.
+            connection.prepare_cached("BEGIN DEFERRED")?.execute([])?;
+            let result = work(connection);
+            // After some errors SQLite has ended it already.
+            if !connection.is_autocommit() {
+                connection.prepare_cached("ROLLBACK")?.execute([])?;
+            }
+            result
         })
         .await
     }

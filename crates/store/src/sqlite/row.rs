@@ -1,8 +1,8 @@
 //! Tracks and vectors to and from rows.
 
-use rusqlite::types::ValueRef;
-use rusqlite::{Row, Transaction, named_params};
-use serde_json::Value;
+use rusqlite::types::{FromSql, ValueRef};
+use rusqlite::{Row, RowIndex, Transaction, named_params};
+use serde_json::{Map, Value};
 use soniquebay_domain::{
     Analysis, ContentHash, Facts, Features, Fingerprint, Identity, MetadataHash, Mode, PitchClass, StoreError,
     Timestamp, Track, TrackFields, TrackId, Vector, fold,
@@ -12,12 +12,11 @@ use super::error::SqlError;
 use crate::counting::{AnalysisColumns, Counting};
 use crate::{counting, numbers, text_match};
 
-/// All columns of a track, in the order that [`track`] reads them by name.
-pub(super) const TRACK_COLUMNS: &str = "tracks.id, version, title, artist, album, album_artist, genre, genre_tags, \
-     mood_tags, tags, year, duration, bpm, key, mode, danceability, energy, valence, acousticness, instrumentalness, \
-     loudness, bitrate, path, file_size, file_mtime, musicbrainz_id, isrc, extra, tracks.content_hash, \
-     tracks.metadata_hash, created_at, tracks.updated_at, audio_hash, analysis_revision, analyzed_file, measured, \
-     filled, file_hash";
+/// All columns of a track, in the order in which [`track`] reads them.
+pub(super) const TRACK_COLUMNS: &str = "tracks.id, version, tracks.content_hash, tracks.metadata_hash, created_at, \
+     tracks.updated_at, title, artist, album, album_artist, genre, genre_tags, mood_tags, tags, year, duration, bpm, key, \
+     mode, danceability, energy, valence, acousticness, instrumentalness, loudness, bitrate, path, file_size, file_mtime, \
+     musicbrainz_id, isrc, extra, filled, audio_hash, analysis_revision, analyzed_file, measured";
 
 fn corrupt(table: &'static str, row: &Row<'_>, column: &'static str) -> SqlError {
     let row = match row.get_ref("id").or_else(|_| row.get_ref("track_id")) {
@@ -27,65 +26,104 @@ fn corrupt(table: &'static str, row: &Row<'_>, column: &'static str) -> SqlError
     StoreError::Corrupt { table, row, column }.into()
 }
 
-fn list(row: &Row<'_>, column: &'static str) -> Result<Vec<String>, SqlError> {
-    let text: String = row.get(column)?;
-    serde_json::from_str(&text).map_err(|_| corrupt("tracks", row, column))
+/// Reads a row's columns one by one: finding thirty of them by name takes longer than SQLite takes to find the row.
+struct Columns<'a, 'b> {
+    row: &'a Row<'b>,
+    at: usize,
+}
+
+impl Columns<'_, '_> {
+    fn next<T: FromSql>(&mut self) -> Result<T, SqlError> {
+        self.at += 1;
+        Ok(self.row.get(self.at - 1)?)
+    }
+
+    fn list(&mut self, column: &'static str) -> Result<Vec<String>, SqlError> {
+        self.at += 1;
+        list(self.row, self.at - 1, column)
+    }
+}
+
+fn list(row: &Row<'_>, at: usize, column: &'static str) -> Result<Vec<String>, SqlError> {
+    match row.get_ref(at)? {
+        ValueRef::Text(b"[]") => Ok(Vec::new()),
+        ValueRef::Text(json) => serde_json::from_slice(json).map_err(|_| corrupt("tracks", row, column)),
+        _ => Err(corrupt("tracks", row, column)),
+    }
 }
 
 pub(super) fn track_id(id: i64) -> Result<TrackId, SqlError> {
     TrackId::new(id).ok_or_else(|| StoreError::Corrupt { table: "tracks", row: id.to_string(), column: "id" }.into())
 }
 
-pub(super) fn fields(row: &Row<'_>) -> Result<TrackFields, SqlError> {
-    let mode: Option<String> = row.get("mode")?;
-    let key: Option<i64> = row.get("key")?;
-    let extra: String = row.get("extra")?;
-    let counts = TrackFields {
-        title: row.get("title")?,
-        artist: row.get("artist")?,
-        album: row.get("album")?,
-        album_artist: row.get("album_artist")?,
-        genre: row.get("genre")?,
-        genre_tags: list(row, "genre_tags")?,
-        mood_tags: list(row, "mood_tags")?,
-        tags: list(row, "tags")?,
-        year: row.get("year")?,
-        duration: row.get("duration")?,
-        features: Features {
-            bpm: row.get("bpm")?,
-            key: key.map(PitchClass::from_semitones),
-            mode: mode.as_deref().and_then(Mode::parse),
-            danceability: row.get("danceability")?,
-            energy: row.get("energy")?,
-            valence: row.get("valence")?,
-            acousticness: row.get("acousticness")?,
-            instrumentalness: row.get("instrumentalness")?,
-            loudness: row.get("loudness")?,
-        },
-        bitrate: row.get("bitrate")?,
-        identity: Identity {
-            path: row.get("path")?,
-            file_size: row.get("file_size")?,
-            file_mtime: row.get("file_mtime")?,
-            musicbrainz_id: row.get("musicbrainz_id")?,
-            isrc: row.get("isrc")?,
-        },
-        extra: match serde_json::from_str(&extra) {
-            Ok(Value::Object(extra)) => extra,
-            _ => return Err(corrupt("tracks", row, "extra")),
-        },
-    };
-    Ok(counting::tags(counts, &row.get::<_, String>("filled")?))
+/// A track of a row that holds [`TRACK_COLUMNS`].
+pub(super) fn track(row: &Row<'_>) -> Result<Track, SqlError> {
+    let columns = &mut Columns { row, at: 0 };
+    let (id, version) = (track_id(columns.next()?)?, columns.next()?);
+    let (content_hash, metadata_hash): (String, String) = (columns.next()?, columns.next()?);
+    Ok(Track {
+        id,
+        version,
+        content_hash: ContentHash::parse(&content_hash).ok_or_else(|| corrupt("tracks", row, "content_hash"))?,
+        metadata_hash: MetadataHash::parse(&metadata_hash).ok_or_else(|| corrupt("tracks", row, "metadata_hash"))?,
+        created_at: Timestamp(columns.next()?),
+        updated_at: Timestamp(columns.next()?),
+        fields: fields(columns)?,
+        analysis: analysis(columns)?,
+    })
 }
 
-fn analysis(row: &Row<'_>) -> Result<Option<Analysis>, SqlError> {
-    let columns = AnalysisColumns {
-        audio: row.get("audio_hash")?,
-        revision: row.get("analysis_revision")?,
-        file: row.get("analyzed_file")?,
-        measured: row.get("measured")?,
+/// Rust evaluates the fields of a literal in the order in which they are written, which here is that of the columns.
+fn fields(columns: &mut Columns<'_, '_>) -> Result<TrackFields, SqlError> {
+    let counts = TrackFields {
+        title: columns.next()?,
+        artist: columns.next()?,
+        album: columns.next()?,
+        album_artist: columns.next()?,
+        genre: columns.next()?,
+        genre_tags: columns.list("genre_tags")?,
+        mood_tags: columns.list("mood_tags")?,
+        tags: columns.list("tags")?,
+        year: columns.next()?,
+        duration: columns.next()?,
+        features: Features {
+            bpm: columns.next()?,
+            key: columns.next::<Option<i64>>()?.map(PitchClass::from_semitones),
+            mode: columns.next::<Option<String>>()?.as_deref().and_then(Mode::parse),
+            danceability: columns.next()?,
+            energy: columns.next()?,
+            valence: columns.next()?,
+            acousticness: columns.next()?,
+            instrumentalness: columns.next()?,
+            loudness: columns.next()?,
+        },
+        bitrate: columns.next()?,
+        identity: Identity {
+            path: columns.next()?,
+            file_size: columns.next()?,
+            file_mtime: columns.next()?,
+            musicbrainz_id: columns.next()?,
+            isrc: columns.next()?,
+        },
+        extra: match columns.next::<String>()?.as_str() {
+            "{}" => Map::new(),
+            extra => match serde_json::from_str(extra) {
+                Ok(Value::Object(extra)) => extra,
+                _ => return Err(corrupt("tracks", columns.row, "extra")),
+            },
+        },
     };
-    columns.read().map_err(|column| corrupt("tracks", row, column))
+    Ok(counting::tags(counts, &columns.next::<String>()?))
+}
+
+fn analysis(columns: &mut Columns<'_, '_>) -> Result<Option<Analysis>, SqlError> {
+    let kept = AnalysisColumns {
+        audio: columns.next()?,
+        revision: columns.next()?,
+        file: columns.next()?,
+        measured: columns.next()?,
+    };
+    kept.read().map_err(|column| corrupt("tracks", columns.row, column))
 }
 
 /// The columns that [`facts`] reads, in its order: an index reads them of every track when it starts.
@@ -96,11 +134,7 @@ pub(super) const FACT_COLUMNS: &str =
 /// is a third of the time that a large library takes to load.
 pub(super) fn facts(row: &Row<'_>, first: usize) -> Result<Facts, SqlError> {
     let text = |at: usize| -> Result<Option<String>, SqlError> { Ok(row.get(first + at)?) };
-    let list = |at: usize, column: &'static str| match row.get_ref(first + at)? {
-        ValueRef::Text(b"[]") => Ok(Vec::new()),
-        ValueRef::Text(json) => serde_json::from_slice(json).map_err(|_| corrupt("tracks", row, column)),
-        _ => Err(corrupt("tracks", row, column)),
-    };
+    let list = |at: usize, column: &'static str| list(row, first + at, column);
     let (key, mode): (Option<i64>, Option<String>) = (row.get(first + 8)?, row.get(first + 9)?);
     Ok(Facts::of(&TrackFields {
         artist: text(0)?,
@@ -121,21 +155,6 @@ pub(super) fn facts(row: &Row<'_>, first: usize) -> Result<Facts, SqlError> {
     }))
 }
 
-pub(super) fn track(row: &Row<'_>) -> Result<Track, SqlError> {
-    let content_hash: String = row.get("content_hash")?;
-    let metadata_hash: String = row.get("metadata_hash")?;
-    Ok(Track {
-        id: track_id(row.get("id")?)?,
-        version: row.get("version")?,
-        fields: fields(row)?,
-        analysis: analysis(row)?,
-        content_hash: ContentHash::parse(&content_hash).ok_or_else(|| corrupt("tracks", row, "content_hash"))?,
-        metadata_hash: MetadataHash::parse(&metadata_hash).ok_or_else(|| corrupt("tracks", row, "metadata_hash"))?,
-        created_at: Timestamp(row.get("created_at")?),
-        updated_at: Timestamp(row.get("updated_at")?),
-    })
-}
-
 /// The id in the first column and the hashes.
 pub(super) fn fingerprint(row: &Row<'_>, table: &'static str) -> Result<Fingerprint, SqlError> {
     let (content_hash, metadata_hash): (String, String) = (row.get("content_hash")?, row.get("metadata_hash")?);
@@ -150,9 +169,9 @@ pub(super) fn fingerprint(row: &Row<'_>, table: &'static str) -> Result<Fingerpr
     })
 }
 
-/// The numbers of a blob of little-endian float32.
-pub(super) fn vector(row: &Row<'_>) -> Result<Vector, SqlError> {
-    let values = match row.get_ref("vector")? {
+/// The numbers of a blob of little-endian float32, in this column.
+pub(super) fn vector(row: &Row<'_>, column: impl RowIndex) -> Result<Vector, SqlError> {
+    let values = match row.get_ref(column)? {
         ValueRef::Blob(bytes) => numbers::read(bytes),
         other => {
             return Err(rusqlite::Error::InvalidColumnType(0, "vector".into(), other.data_type()).into());

@@ -153,7 +153,10 @@ fn nearest(
 
 /// The score from the stored numbers: exact, and the same as every other index gives.
 fn score(row: &rusqlite::Row<'_>, query: &[f32]) -> Result<Hit, SqlError> {
-    Ok(Hit { track_id: row::track_id(row.get("track_id")?)?, score: dot(query, &row::vector(row)?.to_unit()) })
+    Ok(Hit {
+        track_id: row::track_id(row.get("track_id")?)?,
+        score: dot(query, &row::vector(row, "vector")?.to_unit()),
+    })
 }
 
 /// Every vector that passes, ranked: slow, for the rare query that sqlite-vec's limit on k cannot answer.

@@ -36,7 +36,8 @@ impl Vectors for SqliteStore {
         self.readers
             .read(move |conn| {
                 let mut statement = conn.prepare_cached(
-                    "SELECT * FROM track_vectors WHERE space = ?1 AND track_id IN (SELECT value FROM rarray(?2))",
+                    "SELECT track_id, vector, content_hash, metadata_hash, updated_at FROM track_vectors \
+                     WHERE space = ?1 AND track_id IN (SELECT value FROM rarray(?2))",
                 )?;
                 let mut rows = statement.query(params![space.to_string(), id_array(&ids)])?;
                 collect(&mut rows, |row| stored(row, &space))
@@ -107,7 +108,8 @@ impl VectorStore for SqliteStore {
         self.readers
             .read(move |conn| {
                 let mut statement = conn.prepare_cached(
-                    "SELECT * FROM track_vectors WHERE space = ?1 AND track_id > ?2 ORDER BY track_id LIMIT ?3 OFFSET ?4",
+                    "SELECT track_id, vector, content_hash, metadata_hash, updated_at FROM track_vectors \
+                     WHERE space = ?1 AND track_id > ?2 ORDER BY track_id LIMIT ?3 OFFSET ?4",
                 )?;
                 let mut rows = statement.query(params![space.to_string(), after, limit, skip])?;
                 collect(&mut rows, |row| stored(row, &space))
@@ -176,7 +178,7 @@ fn stored(row: &rusqlite::Row<'_>, space: &Space) -> Result<StoredVector, SqlErr
     Ok(StoredVector {
         track_id,
         space: space.clone(),
-        vector: row::vector(row)?,
+        vector: row::vector(row, "vector")?,
         content_hash: ContentHash::parse(&content_hash).ok_or_else(|| corrupt("content_hash"))?,
         metadata_hash: MetadataHash::parse(&metadata_hash).ok_or_else(|| corrupt("metadata_hash"))?,
         updated_at: Timestamp(row.get("updated_at")?),
@@ -227,7 +229,7 @@ fn changes(conn: &Connection, space: &str, sequence: i64, limit: usize) -> Resul
     let mut rows = statement.query(params![space, sequence, limit])?;
     collect(&mut rows, |row| {
         let is_there: Option<i64> = row.get(2)?;
-        let now = is_there.map(|_| Ok::<_, SqlError>((row::vector(row)?, row::facts(row, 4)?))).transpose()?;
+        let now = is_there.map(|_| Ok::<_, SqlError>((row::vector(row, 3)?, row::facts(row, 4)?))).transpose()?;
         Ok(VectorChange { sequence: row.get(0)?, track_id: row::track_id(row.get(1)?)?, now })
     })
 }

@@ -6,6 +6,7 @@ use soniquebay_wire::ProblemView;
 use crate::Services;
 use crate::error::ApiError;
 use crate::extract::TrackPath;
+use crate::one_thread::on_one_thread;
 use crate::openapi::FilterParams;
 use crate::params::Params;
 use crate::routes::similar::AnswerView;
@@ -39,5 +40,6 @@ pub(crate) async fn similar_tracks(
     let options = SimilarOptions { numbers, sound, ..params.options() };
     params.finish()?;
     let seeds = [Seed { track_id: id, weight: 1.0 }];
-    Ok(Json(services.recommender.similar(&seeds, options).await?.into()))
+    let answer = on_one_thread(async move { services.recommender.similar(&seeds, options).await });
+    Ok(Json(answer.await??.into()))
 }

@@ -12,6 +12,7 @@ use super::with_space;
 use crate::Services;
 use crate::error::{ApiError, Code};
 use crate::extract::JsonBody;
+use crate::one_thread::on_one_thread;
 use crate::routes::similar::OptionsInput;
 
 /// A vector, or a track that has one.
@@ -126,12 +127,12 @@ pub(crate) async fn search_vectors(State(services): State<Services>, body: JsonB
     let answer = match (query.embedding, query.query_track_id) {
         (Some(numbers), None) => {
             let vector = read_embedding(&numbers).map_err(refuse)?;
-            services.recommender.search_vector(&vector, options).await?
+            on_one_thread(async move { services.recommender.search_vector(&vector, options).await }).await??
         }
         (None, Some(id)) => {
             let wrong = || refuse(FieldError::new("query_track_id", format!("{id} is no track id")));
             let seed = Seed { track_id: TrackId::new(id).ok_or_else(wrong)?, weight: 1.0 };
-            services.recommender.similar(&[seed], options).await?
+            on_one_thread(async move { services.recommender.similar(&[seed], options).await }).await??
         }
         _ => return Err(refuse(FieldError::new("embedding", "send either this or query_track_id"))),
     };
