@@ -163,7 +163,8 @@ async fn of_services(cli: &Cli) -> (Vec<Finding>, String) {
     let mut findings = Vec::new();
     let mut counts = JobCounts::default();
     if let Ok(space) = Space::parse("any/1")
-        && let Ok(Some(work)) = Work::by_messages(&cli.services, &space).await
+        && let Ok(sound) = soniquebay_analysis::sound_space()
+        && let Ok(Some(work)) = Work::by_messages(&cli.services, &space, &sound).await
         && let Ok(found) = work.queue.job_counts().await
     {
         let waiting = work.queue.jobs(None, None, 100).await.unwrap_or_default();
