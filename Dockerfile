@@ -3,15 +3,16 @@
 
 FROM --platform=$BUILDPLATFORM rust:1.95-bookworm AS build
 ARG TARGETARCH
-# SQLite is C: it is compiled for where the image runs.
+# SQLite and libopus are C: they are compiled for where the image runs.
 RUN case "$TARGETARCH" in \
       amd64) target=x86_64-unknown-linux-gnu gcc=gcc-x86-64-linux-gnu libc=libc6-dev-amd64-cross ;; \
       arm64) target=aarch64-unknown-linux-gnu gcc=gcc-aarch64-linux-gnu libc=libc6-dev-arm64-cross ;; \
       *) echo "there is no image for $TARGETARCH" >&2; exit 1 ;; \
     esac \
  && if [ "$(dpkg --print-architecture)" != "$TARGETARCH" ]; then \
-      apt-get update && apt-get install -y --no-install-recommends "$gcc" "$libc" && rm -rf /var/lib/apt/lists/*; \
+      cross="$gcc $libc"; \
     fi \
+ && apt-get update && apt-get install -y --no-install-recommends cmake $cross && rm -rf /var/lib/apt/lists/* \
  && echo "$target" > /target
 WORKDIR /source
 COPY Cargo.toml Cargo.lock rust-toolchain.toml ./

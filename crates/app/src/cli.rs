@@ -183,10 +183,9 @@ pub(crate) struct WorkerArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "HTTP")]
 pub(crate) struct DoctorArgs {
     /// Where this machine's own process listens. [default: 127.0.0.1:8001 and 8002, where one process does everything]
-    #[arg(long, value_name = "ADDRESS", env = "SONIQUEBAY_LISTEN")]
+    #[arg(long, value_name = "ADDRESS", env = "SONIQUEBAY_LISTEN", help_heading = "HTTP")]
     pub(crate) listen: Option<std::net::SocketAddr>,
 
     /// Write the findings as JSON on standard output.
@@ -195,10 +194,9 @@ pub(crate) struct DoctorArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "HTTP")]
 pub(crate) struct HealthArgs {
     /// Where it listens. [default: 127.0.0.1:8001]
-    #[arg(long, value_name = "ADDRESS", env = "SONIQUEBAY_LISTEN")]
+    #[arg(long, value_name = "ADDRESS", env = "SONIQUEBAY_LISTEN", help_heading = "HTTP")]
     pub(crate) listen: Option<std::net::SocketAddr>,
 
     /// Ask whether all its parts work, not only whether it lives.

@@ -114,9 +114,15 @@ fn two_cores_and_a_gigabyte_are_enough() {
             let all = shown["settings"].as_array().unwrap();
             all.iter().find(|setting| setting["key"] == key).unwrap()["value"].as_str().unwrap().to_owned()
         };
-        let limits =
-            ["work.concurrency", "work.batch", "work.time_limit", "work.scan_batch", "embedding.embedding_batch"];
-        assert_eq!(limits.map(held), ["2", "25", "3600", "25", "16"], "the written design's limits");
+        let limits = [
+            "work.concurrency",
+            "work.batch",
+            "work.time_limit",
+            "work.scan_batch",
+            "embedding.embedding_batch",
+            "sound.analysis_time_limit",
+        ];
+        assert_eq!(limits.map(held), ["2", "25", "3600", "25", "16", "60"], "the written design's limits");
     }
 
     let music = data.beside("music");

@@ -4,23 +4,27 @@ use soniquebay_domain::StoreError;
 use soniquebay_store::postgres::PostgresStanding;
 use soniquebay_store::sqlite::SqliteStanding;
 
-use super::finding::{Finding, Question, clock};
+use super::finding::{Finding, Question, Status, clock};
 use super::{PATIENCE, bounded};
 use crate::cli::Cli;
 use crate::data_folder::DataFolder;
 
 const NEEDED: [Question; 2] = [Question::NothingIsVectorized, Question::CalculationFails];
 
-pub(super) async fn look(cli: &Cli) -> Vec<Finding> {
-    match cli.services.database() {
+/// Findings, and whether there is a library that can be opened without changing it.
+pub(super) async fn look(cli: &Cli) -> (Vec<Finding>, bool) {
+    let mut has_library = false;
+    let findings = match cli.services.database() {
         Some(url) if cli.services.shares_database() => {
-            bounded("PostgreSQL", "start it, or look at its log", postgres(url)).await
+            bounded("PostgreSQL", "start it, or look at its log", postgres(url, &mut has_library)).await
         }
-        url => bounded("database", "is the disk well? dmesg | tail", sqlite(cli, url)).await,
-    }
+        url => bounded("database", "is the disk well? dmesg | tail", sqlite(cli, url, &mut has_library)).await,
+    };
+    let is_well = findings.iter().all(|finding| finding.status != Status::Fail);
+    (findings, has_library && is_well)
 }
 
-async fn sqlite(cli: &Cli, url: Option<&str>) -> Vec<Finding> {
+async fn sqlite(cli: &Cli, url: Option<&str>, has_library: &mut bool) -> Vec<Finding> {
     let named = url.and_then(|url| url.strip_prefix("sqlite://")).map(Into::into);
     let usual = || cli.data.clone().map_or_else(DataFolder::usual, Ok).ok().map(|folder| folder.join("soniquebay.db"));
     let Some(path) = named.or_else(usual) else { return Vec::new() };
@@ -42,7 +46,11 @@ async fn sqlite(cli: &Cli, url: Option<&str>) -> Vec<Finding> {
             let fix = "stop every process on it, restore a backup, or move it away and scan again";
             Finding::fail("database", format!("{shown} is damaged: {damage}"), fix)
         }
+        Ok(SqliteStanding { format: (found, known), .. }) if found < known => {
+            Finding::ok("database", format!("{shown}: format {found}, which the next start brings up to {known}"))
+        }
         Ok(standing) => {
+            *has_library = true;
             let (sqlite, vec) = standing.versions;
             let whole = if standing.is_whole_seen { "nothing is damaged" } else { "too large to look at all of it" };
             let found = format!("{shown}: format {}, {whole} (SQLite {sqlite}, sqlite-vec {vec})", standing.format.0);
@@ -52,7 +60,7 @@ async fn sqlite(cli: &Cli, url: Option<&str>) -> Vec<Finding> {
     vec![finding.answering(&NEEDED)]
 }
 
-async fn postgres(url: &str) -> Vec<Finding> {
+async fn postgres(url: &str, has_library: &mut bool) -> Vec<Finding> {
     let standing = match PostgresStanding::look(url, PATIENCE).await {
         Ok(standing) => standing,
         Err(error) => {
@@ -61,9 +69,11 @@ async fn postgres(url: &str) -> Vec<Finding> {
         }
     };
     let mut findings = Vec::new();
+    *has_library = standing.is_ours;
     let (version, is_new) = standing.version;
+    let tables = if standing.is_ours { "" } else { "; its tables are made at the first start" };
     findings.push(match is_new {
-        true => Finding::ok("PostgreSQL", format!("version {version}")),
+        true => Finding::ok("PostgreSQL", format!("version {version}{tables}")),
         false => Finding::fail("PostgreSQL", format!("version {version} is too old"), "upgrade it to 14 or later")
             .answering(&NEEDED),
     });

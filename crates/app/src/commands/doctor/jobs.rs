@@ -10,24 +10,25 @@ use super::finding::{Finding, Question};
 use super::services::{BOUNDS, client};
 use super::{PATIENCE, bounded};
 use crate::cli::Cli;
-use crate::data_folder::DataFolder;
 use crate::library::{Library, Work};
 
 /// Files that are looked for.
 const SAMPLE: usize = 200;
 
 /// Findings, and how things stand in a sentence.
-pub(super) async fn look(cli: &Cli, database_is_usable: bool) -> (Vec<Finding>, String) {
+pub(super) async fn look(cli: &Cli, has_library: bool) -> (Vec<Finding>, String) {
     let mut summary = "how far things are is not known".to_owned();
-    let has_file = cli.data.clone().map_or_else(DataFolder::usual, Ok).is_ok_and(|f| f.join("soniquebay.db").exists());
     let is_elsewhere = cli.services.library().is_some() || cli.services.recommender().is_some();
     let findings = bounded("jobs", "look at the database and the queue first", async {
         let (found, told) = if is_elsewhere && !cli.services.shares_database() {
             of_services(cli).await
-        } else if database_is_usable && (has_file || cli.services.database().is_some()) {
+        } else if has_library {
             of_library(cli).await
         } else {
-            (Vec::new(), "there is no library yet: `soniquebay scan DIR` or `import FILE` makes one".to_owned())
+            (
+                Vec::new(),
+                "there is no library that could be asked: `soniquebay scan DIR` or `import FILE` makes one".to_owned(),
+            )
         };
         summary = told;
         found

@@ -40,15 +40,14 @@ struct Answer {
 
 pub(crate) async fn run(cli: &Cli, args: &DoctorArgs, settings: &Settings) -> anyhow::Result<()> {
     // Side by side: each has its own bound.
-    let (folder, database, redis, embedding, services) = tokio::join!(
+    let (folder, (database, has_library), redis, embedding, services) = tokio::join!(
         folder::look(cli, settings),
         database::look(cli),
         redis::look(cli),
         embedding::look(cli),
         services::look(cli, args),
     );
-    let is_usable = database.iter().all(|finding| finding.status != Status::Fail);
-    let (jobs, summary) = jobs::look(cli, is_usable).await;
+    let (jobs, summary) = jobs::look(cli, has_library).await;
     let mut findings: Vec<Finding> = [folder, database, redis, embedding, services, jobs].concat();
     findings.push(machine::look(settings));
 
