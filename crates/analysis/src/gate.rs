@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use soniquebay_domain::{Analyses, JobQueue, MakeError, Vectorizer};
+use soniquebay_domain::{Analyses, JobQueue, MakeError, StoreError, Vectorizer};
 
-/// How long a look holds.
+/// How long a look at what waits holds.
 const HOLDS: Duration = Duration::from_secs(1);
 
 /// Vectors of what tracks say go first where more than so many wait; the few that follow from what was just heard hold
@@ -86,22 +86,22 @@ impl Gate {
         if let Some(hours) = self.hours.filter(|hours| !hours.hold((self.hour_now)())) {
             return Err(MakeError::Away(format!("files are heard at the hours {hours}")));
         }
+        if self.analyses.analysis_paused().await.map_err(away)? {
+            return Err(MakeError::Away("the analysis is paused: `soniquebay analysis resume` goes on".into()));
+        }
+        // Counting goes through all jobs: not before each file.
         let known = self.looked.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((when, answer)) = known
             && when.elapsed() < HOLDS
         {
             return answer;
         }
-        let answer = self.look().await;
+        let answer = self.after_text().await;
         *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), answer.clone()));
         answer
     }
 
-    async fn look(&self) -> Result<(), MakeError> {
-        let away = |error: soniquebay_domain::StoreError| MakeError::Away(error.to_string());
-        if self.analyses.analysis_paused().await.map_err(away)? {
-            return Err(MakeError::Away("the analysis is paused: `soniquebay analysis resume` goes on".into()));
-        }
+    async fn after_text(&self) -> Result<(), MakeError> {
         if self.queue.counts_by_work().await.map_err(away)?.embedding.under_way() <= FEW {
             return Ok(());
         }
@@ -114,13 +114,84 @@ impl Gate {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "what `map_err` gives")]
+fn away(error: StoreError) -> MakeError {
+    MakeError::Away(error.to_string())
+}
+
 fn local_hour() -> u8 {
     u8::try_from(jiff::Zoned::now().hour()).unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Hours;
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+    use soniquebay_domain::{
+        Analyses, Catalog, Change, Database, EmbedError, Priority, Space, SystemClock, Target, TrackFields, TrackPatch,
+        TrackWrite, Vector, Vectorizer, WriteMode,
+    };
+    use soniquebay_store::sqlite::SqliteStore;
+
+    use super::{FEW, Gate, Hours};
+
+    /// A model that is there, or is not.
+    struct Model(Space, Result<(), EmbedError>);
+
+    #[async_trait]
+    impl Vectorizer for Model {
+        fn space(&self) -> &Space {
+            &self.0
+        }
+
+        fn text_dims(&self) -> usize {
+            self.0.dims()
+        }
+
+        async fn vectorize(&self, _: Vec<TrackFields>) -> Result<Vec<Vector>, EmbedError> {
+            Err(EmbedError::Overloaded)
+        }
+
+        async fn vectorize_query(&self, _: String) -> Result<Vector, EmbedError> {
+            Err(EmbedError::Overloaded)
+        }
+
+        async fn health(&self) -> Result<(), EmbedError> {
+            self.1.clone()
+        }
+    }
+
+    #[tokio::test]
+    async fn files_wait_for_their_hour_for_a_word_and_for_what_tracks_say() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("library.db"), Arc::new(SystemClock)).await.unwrap();
+        let (store, space) = (Arc::new(store), Space::parse("m/4/1").unwrap());
+        store.want_spaces(vec![space.clone()]).await.unwrap();
+        let gate = |health| {
+            let model: Arc<dyn Vectorizer> = Arc::new(Model(space.clone(), health));
+            Gate::new(store.clone(), store.clone(), vec![model])
+        };
+        assert_eq!(gate(Ok(())).check().await, Ok(()));
+        let night = Some("22-7".parse().unwrap());
+        assert!(gate(Ok(())).at(night).by_clock(|| 12).check().await.is_err());
+        assert_eq!(gate(Ok(())).at(night).by_clock(|| 23).check().await, Ok(()));
+        let open = gate(Ok(()));
+        assert_eq!(open.check().await, Ok(()));
+        store.pause_analysis(true).await.unwrap();
+        assert!(open.check().await.is_err_and(|why| why.to_string().contains("resume")), "at once");
+        store.pause_analysis(false).await.unwrap();
+        let write = |n| TrackWrite {
+            target: Target::Recognised { id: None },
+            mode: WriteMode::Merge,
+            patch: TrackPatch { title: Change::Set(format!("Song {n}")), ..TrackPatch::default() },
+            priority: Priority::Bulk,
+        };
+        store.apply((0..=FEW).map(write).collect()).await.unwrap();
+        assert!(gate(Ok(())).check().await.is_err_and(|why| why.to_string().contains("go first")));
+        let missing = Err(EmbedError::ModelMissing { model: "m".into() });
+        assert_eq!(gate(missing).check().await, Ok(()), "nobody waits for what nobody makes");
+    }
 
     #[test]
     fn hours_may_go_over_midnight() {

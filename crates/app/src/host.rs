@@ -18,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{AccessArgs, RoleArgs, ServicesArgs};
 use crate::exit::End;
-use crate::library::{Counters, Library, Work};
+use crate::library::{Counters, Library};
 use crate::progress_log::ProgressLog;
+use crate::work::Work;
 
 /// Progress that waits to be told. More would be old news.
 const PROGRESS_BACKLOG: usize = 16;

@@ -4,20 +4,17 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use metrics_exporter_prometheus::PrometheusBuilder;
-use soniquebay_analysis::{Files, Gate, Pace, SoundMaker};
-use soniquebay_broker::RedisClock;
-use soniquebay_broker::bus::{LocalBus, PublishingAnalyses, PublishingCatalog, RedisBus};
-use soniquebay_broker::celery::{CeleryConfig, CeleryNode, CeleryQueue, CelerySettlement, TwoQueues};
+use soniquebay_analysis::{Files, Gate, SoundMaker};
+use soniquebay_broker::bus::{PublishingAnalyses, PublishingCatalog};
+use soniquebay_broker::celery::CelerySettlement;
 use soniquebay_domain::{
-    Analyses, Catalog, Database, EmbedError, EventBus, Filter, JobQueue, Settlement, Space, SystemClock, Tracks,
-    Vector, VectorIndex, Vectorizer, Vectors,
+    Analyses, Catalog, Database, EmbedError, Filter, JobQueue, Settlement, Space, SystemClock, Vector, VectorIndex,
+    Vectorizer,
 };
 use soniquebay_embed::model_files::ModelFiles;
-use soniquebay_http::{ApiKey, BaseUrl, Http, Settings};
-use soniquebay_pipeline::{FromFields, Parts, Worker, WorkerLimits};
+use soniquebay_pipeline::{FromFields, Parts, Worker};
 use soniquebay_search::{MemoryIndex, Recommender, Serving};
 use soniquebay_store::postgres::PostgresStore;
-use soniquebay_store::remote::{Patience, RemoteLibrary, RemoteVectors};
 use soniquebay_store::sqlite::SqliteStore;
 
 use crate::cli::{AnalysisArgs, Cli, LimitArgs, ServicesArgs};
@@ -26,6 +23,8 @@ use crate::exit::End;
 use crate::models::{Models, tell_counters};
 use crate::pace::follow_load;
 use crate::shutdown;
+use crate::work::Work;
+use crate::workshop::{analyst, library_files};
 
 /// What a database is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -280,23 +279,6 @@ impl Library {
     }
 }
 
-/// A worker that takes one file a core at a time: what is heard is never far behind, and none waits behind another's.
-fn analyst(
-    parts: Parts,
-    pace: Pace,
-    listener: impl Fn(soniquebay_domain::Progress) + Send + Sync + 'static,
-) -> Arc<Worker> {
-    let limits = WorkerLimits { concurrency: pace.cores, batch: 1, ..WorkerLimits::default() };
-    Arc::new(Worker::new(parts, limits, listener).hurried_by(shutdown::hurry()))
-}
-
-/// The library from which files are fetched that are not on this machine, where there is one.
-fn library_files(services: &ServicesArgs) -> anyhow::Result<Option<Http>> {
-    let Some(server) = library_url(services)? else { return Ok(None) };
-    let connect = Patience::default().connect;
-    Ok(Some(Http::new(Settings { server, api_key: api_key(services)?, connect, idle_connections: 2 })))
-}
-
 /// The database alone, for a command that needs nothing else.
 pub(crate) async fn database(cli: &Cli) -> anyhow::Result<Arc<dyn Database>> {
     let folder = DataFolder::open(cli.data.as_deref())?;
@@ -339,7 +321,7 @@ async fn open_database(
     })
 }
 
-fn worker(
+pub(crate) fn worker(
     parts: Parts,
     limits: &LimitArgs,
     listener: impl Fn(soniquebay_domain::Progress) + Send + Sync + 'static,
@@ -354,185 +336,11 @@ fn worker(
 /// Says what was counted, in Prometheus' text format.
 pub(crate) type Counters = Arc<dyn Fn() -> String + Send + Sync>;
 
-fn counters(models: &Models) -> anyhow::Result<Counters> {
+pub(crate) fn counters(models: &Models) -> anyhow::Result<Counters> {
     let counted = PrometheusBuilder::new().install_recorder().context("nothing can be counted")?;
     let servers = models.servers();
     Ok(Arc::new(move || {
         servers.iter().for_each(|server| tell_counters(server));
         counted.render()
     }))
-}
-
-/// Where jobs are, and how parts tell each other what happened.
-pub(crate) struct Work {
-    pub(crate) queue: Arc<dyn JobQueue>,
-    pub(crate) bus: Arc<dyn EventBus>,
-    /// The same, where jobs are Celery's messages.
-    pub(crate) celery: Option<TwoQueues>,
-}
-
-impl Work {
-    /// Jobs as Celery's messages on Redis, where the settings say so.
-    pub(crate) async fn by_messages(
-        services: &ServicesArgs,
-        default_space: &Space,
-        sound: &Space,
-    ) -> anyhow::Result<Option<Self>> {
-        let Some((broker, results)) = services.celery() else { return Ok(None) };
-        let config =
-            CeleryConfig::new(broker, results, default_space.clone()).map_err(|error| End::Usage(error.to_string()))?;
-        let clock = RedisClock::new(broker).map_err(|error| End::Usage(error.to_string()))?;
-        clock.first_look().await;
-        let clock = Arc::new(clock);
-        let heard = config.of_analysis(sound.clone());
-        let connect =
-            |config| CeleryQueue::connect(config, clock.clone()).map_err(|error| End::Usage(error.to_string()));
-        let queues = TwoQueues { embedding: connect(config)?, analysis: connect(heard)? };
-        Ok(Some(Self { queue: Arc::new(queues.clone()), bus: bus(services)?, celery: Some(queues) }))
-    }
-
-    /// Where vectors of what tracks say wait to be made.
-    pub(crate) fn embedding(&self) -> Arc<dyn JobQueue> {
-        match &self.celery {
-            Some(queues) => Arc::new(queues.embedding.clone()),
-            None => Arc::clone(&self.queue),
-        }
-    }
-
-    fn by_table(services: &ServicesArgs, store: Arc<dyn Database>) -> anyhow::Result<Self> {
-        Ok(Self { queue: store, bus: bus(services)?, celery: None })
-    }
-
-    /// What `celery inspect` and Flower see of this process, where jobs are Celery's messages.
-    pub(crate) fn node(&self) -> Option<CeleryNode> {
-        self.celery.clone().map(|queues| CeleryNode::new(queues.embedding))
-    }
-}
-
-fn bus(services: &ServicesArgs) -> anyhow::Result<Arc<dyn EventBus>> {
-    Ok(match services.redis() {
-        Some(url) => {
-            let bus = RedisBus::new(url, Arc::new(SystemClock));
-            Arc::new(bus.map_err(|error| End::Usage(format!("REDIS_URL: {error}")))?)
-        }
-        None => Arc::new(LocalBus::default()),
-    })
-}
-
-/// The library and the recommender, asked over HTTP.
-pub(crate) struct Remote {
-    /// `None` where nobody can be asked, and messages say what there is to know.
-    pub(crate) tracks: Option<Arc<dyn Tracks>>,
-    pub(crate) vectors: Arc<dyn Vectors>,
-    /// What is known of audio, where the library can be asked.
-    pub(crate) analyses: Option<Arc<dyn Analyses>>,
-}
-
-impl Remote {
-    pub(crate) fn new(services: &ServicesArgs) -> anyhow::Result<Self> {
-        let recommender = services.recommender().ok_or_else(|| missing("RECOMMENDER_API_URL", "the recommender"))?;
-        let server =
-            BaseUrl::parse(recommender, 8002).map_err(|error| End::Usage(format!("RECOMMENDER_API_URL: {error}")))?;
-        let vectors = RemoteVectors::new(server, api_key(services)?, Patience::default());
-        let library = remote_library(services)?;
-        let tracks = library.clone().map(|library| library as Arc<dyn Tracks>);
-        Ok(Self { tracks, vectors: Arc::new(vectors), analyses: library.map(|library| library as _) })
-    }
-}
-
-/// The library over HTTP, where it is another process.
-pub(crate) fn library(services: &ServicesArgs) -> anyhow::Result<Option<Arc<dyn Tracks>>> {
-    Ok(remote_library(services)?.map(|library| library as _))
-}
-
-fn remote_library(services: &ServicesArgs) -> anyhow::Result<Option<Arc<RemoteLibrary>>> {
-    let Some(server) = library_url(services)? else { return Ok(None) };
-    Ok(Some(Arc::new(RemoteLibrary::new(server, api_key(services)?, Patience::default()))))
-}
-
-fn library_url(services: &ServicesArgs) -> anyhow::Result<Option<BaseUrl>> {
-    let url = services.library().map(|url| BaseUrl::parse(url, 8001)).transpose();
-    Ok(url.map_err(|error| End::Usage(format!("LIBRARY_API_URL: {error}")))?)
-}
-
-fn api_key(services: &ServicesArgs) -> anyhow::Result<Option<ApiKey>> {
-    services.key().map(ApiKey::new).transpose().context("SONIQUEBAY_API_KEY")
-}
-
-/// A setting without which a role cannot work.
-pub(crate) fn missing(setting: &str, what: &str) -> End {
-    let such_as = if setting.contains("API_URL") { "http://host:8002" } else { "redis://host:6379/0" };
-    End::Usage(format!("{setting} is not set: say where {what} is, such as {such_as}"))
-}
-
-/// Models and messages without a database: a worker's.
-pub(crate) struct Workshop {
-    pub(crate) work: Work,
-    pub(crate) wanted: Vec<Arc<dyn Vectorizer>>,
-    models: Models,
-    analysis: AnalysisArgs,
-    /// Where fetched files lie until they were heard.
-    folder: DataFolder,
-}
-
-impl Workshop {
-    pub(crate) async fn open(cli: &Cli) -> anyhow::Result<Self> {
-        let folder = DataFolder::open(cli.data.as_deref())?;
-        let models = Models::new(folder.model(), &cli.embedding, cli.services.redis(), None);
-        let wanted = models.wanted()?;
-        let sound = soniquebay_analysis::sound_space()?;
-        let work = Work::by_messages(&cli.services, wanted[0].space(), &sound).await?;
-        let work = work.ok_or_else(|| missing("REDIS_URL or CELERY_BROKER_URL", "the queue"))?;
-        Ok(Self { work, wanted, models, analysis: cli.analysis.clone(), folder })
-    }
-
-    pub(crate) fn counters(&self) -> anyhow::Result<Counters> {
-        counters(&self.models)
-    }
-
-    /// A worker over the messages, with tracks and vectors elsewhere.
-    pub(crate) fn worker(
-        &self,
-        remote: &Remote,
-        limits: &LimitArgs,
-        listener: impl Fn(soniquebay_domain::Progress) + Send + Sync + 'static,
-    ) -> anyhow::Result<Arc<Worker>> {
-        let queues = self.queues()?;
-        let parts = Parts {
-            settlement: Arc::new(CelerySettlement::new(queues.embedding, Arc::clone(&remote.vectors))),
-            queue: self.work.embedding(),
-            tracks: remote.tracks.clone(),
-            vectors: Arc::clone(&remote.vectors),
-            makers: FromFields::each(&self.wanted, limits.time_limit()),
-        };
-        Ok(worker(parts, limits, listener))
-    }
-
-    /// A worker that hears the library's files; `None` where that is not for this process, or there is no library to ask.
-    pub(crate) fn analyst(
-        &self,
-        services: &ServicesArgs,
-        remote: &Remote,
-        listener: impl Fn(soniquebay_domain::Progress) + Send + Sync + 'static,
-    ) -> anyhow::Result<Option<Arc<Worker>>> {
-        let Some((pace, analyses)) = self.analysis.pace().zip(remote.analyses.clone()) else { return Ok(None) };
-        let (queues, vectors) = (self.queues()?, Arc::clone(&remote.vectors));
-        let gate = Gate::new(Arc::clone(&analyses), Arc::clone(&self.work.queue), self.wanted.clone());
-        let files = Files::new(library_files(services)?, self.folder.path().to_owned());
-        let (sound, gate) = (soniquebay_analysis::sound_space()?, gate.at(self.analysis.hours()));
-        let maker = SoundMaker::new(sound, files, pace, gate, Arc::clone(&analyses), Arc::clone(&vectors));
-        let settlement = CelerySettlement::new(queues.analysis.clone(), Arc::clone(&vectors));
-        let parts = Parts {
-            queue: Arc::new(queues.analysis),
-            settlement: Arc::new(settlement.with_analyses(analyses)),
-            tracks: remote.tracks.clone(),
-            vectors,
-            makers: vec![Arc::new(maker)],
-        };
-        Ok(Some(analyst(parts, pace, listener)))
-    }
-
-    fn queues(&self) -> anyhow::Result<TwoQueues> {
-        Ok(self.work.celery.clone().ok_or_else(|| missing("REDIS_URL or CELERY_BROKER_URL", "the queue"))?)
-    }
 }

@@ -14,6 +14,8 @@ mod progress_log;
 mod shutdown;
 mod telemetry;
 mod vectorize;
+mod work;
+mod workshop;
 
 use std::process::ExitCode;
 

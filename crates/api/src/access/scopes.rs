@@ -10,7 +10,9 @@ const OPEN: [&str; 6] = ["/healthz", "/readyz", "/openapi.json", "/docs", "/docs
 const ASKED_BY_POST: [&str; 2] = ["/api/similar", "/api/track-vectors/search"];
 
 /// What meddles with the work itself.
-const ADMIN: [(Method, &str); 4] = [
+const ADMIN: [(Method, &str); 6] = [
+    (Method::POST, "/api/analysis/pause"),
+    (Method::POST, "/api/analysis/resume"),
     (Method::DELETE, "/api/spaces"),
     (Method::POST, "/api/jobs/retry"),
     (Method::POST, "/api/jobs/{id}/retry"),

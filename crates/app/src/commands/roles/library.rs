@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::{Cli, RoleArgs};
 use crate::commands::serve::RECONCILE_EVERY;
 use crate::host::{Host, access, address, bind, operations};
-use crate::library::{Library, Purpose, Remote, missing};
+use crate::library::{Library, Purpose};
+use crate::workshop::{Remote, missing};
 
 pub(crate) async fn run(cli: &Cli, args: &RoleArgs, stop: &CancellationToken) -> anyhow::Result<()> {
     let address = address(args, 8001);

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Cli, ListenerArgs};
 use crate::host::{Host, access, address, bind, operations};
-use crate::library::{Remote, Workshop, missing};
+use crate::workshop::{Remote, Workshop, missing};
 
 pub(crate) async fn run(cli: &Cli, args: &ListenerArgs, stop: &CancellationToken) -> anyhow::Result<()> {
     let address = address(&args.role, 8003);

@@ -5,7 +5,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Cli, RoleArgs};
 use crate::host::{Host, access, address, bind, services};
-use crate::library::{self, Library, Purpose};
+use crate::library::{Library, Purpose};
+use crate::workshop;
 
 pub(crate) async fn run(cli: &Cli, args: &RoleArgs, stop: &CancellationToken) -> anyhow::Result<()> {
     let address = address(args, 8002);
@@ -20,7 +21,7 @@ pub(crate) async fn run(cli: &Cli, args: &RoleArgs, stop: &CancellationToken) ->
     let recommender = library.ready_recommender().await?;
     let services = Services {
         mirror,
-        library: library::library(&cli.services)?,
+        library: workshop::library(&cli.services)?,
         ..services(&library, recommender, access, stop)?
     };
     let mut host = Host::new(stop);

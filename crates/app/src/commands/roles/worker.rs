@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::listener::{library_check, recommender_check};
 use crate::cli::{Cli, WorkerArgs};
 use crate::host::{Host, access, address, bind, operations};
-use crate::library::{Counters, Library, Purpose, Remote, Work, Workshop};
+use crate::library::{Counters, Library, Purpose};
+use crate::work::Work;
+use crate::workshop::{Remote, Workshop};
 
 pub(crate) async fn run(cli: &Cli, args: &WorkerArgs, stop: &CancellationToken) -> anyhow::Result<()> {
     let mut host = Host::new(stop);
