@@ -31,7 +31,7 @@ fn ids(answer: &Answer) -> Vec<i64> {
 }
 
 fn like(id: i64) -> Seed {
-    Seed { track_id: TrackId::new(id).unwrap(), weight: 1.0 }
+    Seed::track(TrackId::new(id).unwrap())
 }
 
 fn with_sound(share: f32) -> SimilarOptions {
