@@ -20,7 +20,7 @@ fn recommender(library: &Arc<Library>) -> Recommender {
         catalog: library.clone(),
         vectors: library.clone(),
         index: Arc::new(MemoryIndex::new(library.clone())),
-        vectorizers: vec![Arc::new(Compass { space: ours(), model_missing: false })],
+        vectorizers: vec![Arc::new(Compass { space: ours(), model_missing: false, away: false })],
         serving: Serving::new(library.clone(), ours(), Vec::new()),
         sound: Some(sound()),
     }

@@ -9,7 +9,9 @@
 mod digest;
 
 use async_trait::async_trait;
-use soniquebay_domain::{Database, JobState, JobSummary, Progress, Space, StoreError, StoredVector, Track, TrackId};
+use soniquebay_domain::{
+    Database, JobState, JobSummary, Progress, Space, StoreError, StoredKey, StoredVector, Track, TrackId,
+};
 
 use digest::{bits, same};
 
@@ -45,6 +47,9 @@ pub trait Portable: Database {
 
     /// Writes jobs with their ids, none of which is running.
     async fn restore_jobs(&self, jobs: Vec<JobSummary>) -> Result<(), StoreError>;
+
+    /// Makes these the keys, those that were revoked too, and no others.
+    async fn restore_keys(&self, keys: Vec<StoredKey>) -> Result<(), StoreError>;
 }
 
 /// What whoever opens half a library is told.
@@ -96,7 +101,7 @@ pub struct Transferred {
     pub jobs: u64,
 }
 
-/// Copies everything but remembered embeddings, and compares both sides afterwards. `told` hears how far it is.
+/// Copies everything but remembered embeddings, keys too, and compares both sides afterwards. `told` hears how far it is.
 ///
 /// # Errors
 /// Where a database cannot be used, the destination is somebody's, or one of them changes meanwhile.
@@ -124,6 +129,7 @@ pub async fn transfer(
         copy_vectors(from, to, &coverage.space, &mut steps).await?;
     }
     copy_jobs(from, to).await?;
+    to.restore_keys(from.keys().await?).await?;
 
     steps.begin("comparing", total * 2);
     let (source, copied) = (digest::tracks(from, &mut steps).await?, digest::tracks(to, &mut steps).await?);
@@ -137,6 +143,7 @@ pub async fn transfer(
         vectors.push((space, same("vectors", &source, &copied)?));
     }
     let jobs = same("jobs", &digest::jobs(from).await?, &digest::jobs(to).await?)?;
+    same("keys", &digest::keys(from).await?, &digest::keys(to).await?)?;
     to.end_move(from.last_track_id().await?).await?;
     Ok(Transferred { tracks, vectors, jobs })
 }

@@ -120,7 +120,7 @@ async fn every_operation_shows_examples_and_its_errors() {
 #[tokio::test]
 async fn bounds_and_both_forms_of_lists_are_described() {
     let description = App::new().await.get("/openapi.json").await.json();
-    let schema = |path: &str, name: &str| -> serde_json::Value {
+    let schema = |path: &str, name: &str| -> Value {
         let parameters = description["paths"][path]["get"]["parameters"].as_array().unwrap().iter();
         parameters.clone().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{path} {name}"))["schema"].clone()
     };

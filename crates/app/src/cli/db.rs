@@ -46,7 +46,7 @@ pub(crate) struct RestoreArgs {
 pub(crate) struct MoveArgs {
     /// Where to: sqlite:///path or postgres://user:password@host/name. An empty database, or one into which the same move was
     /// begun.
-    #[arg(long, value_name = "URL", env = "SONIQUEBAY_MOVE_TO", hide_env_values = true)]
+    #[arg(long, value_name = "URL")]
     pub(crate) to: String,
 
     /// Throw away what an unfinished move left there, and begin anew.

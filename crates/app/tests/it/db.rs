@@ -279,3 +279,17 @@ fn a_data_folder_can_be_moved() {
     command.arg("--data").arg(&folder).args(["serve", "--listen", "127.0.0.1:0"]);
     assert_eq!(contents(&Server::start(command)), before);
 }
+
+#[test]
+fn processes_that_start_at_once_migrate_once() {
+    let (data, url) = (Data::without_model(), PostgresServer::shared().new_database());
+    let start = |_| {
+        let mut command = data.command(&["db", "migrate"]);
+        command.env("DATABASE_URL", &url).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let started: Vec<_> = (0..6).map(start).collect();
+    let said: Vec<String> =
+        started.into_iter().map(|child| Ran::from(child.wait_with_output().unwrap()).expect(0).out).collect();
+    assert_eq!(said.iter().filter(|said| said.contains("made, in format")).count(), 1, "{said:?}");
+    assert_eq!(said.iter().filter(|said| said.contains("which is this version's")).count(), 5, "{said:?}");
+}

@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use deadpool_postgres::{GenericClient, Transaction};
-use soniquebay_domain::{JobSummary, StoreError, StoredVector, Timestamp, Track, TrackId, VectorWrite};
+use soniquebay_domain::{JobSummary, StoreError, StoredKey, StoredVector, Timestamp, Track, TrackId, VectorWrite};
 
 use super::PostgresStore;
 use super::connection::{execute, first, read, transaction};
@@ -67,7 +67,7 @@ impl Portable for PostgresStore {
             }
             Ok(tx
                 .batch_execute(
-                    "TRUNCATE tracks, track_vectors, spaces, jobs, vector_changes; DROP TABLE IF EXISTS unfinished_move",
+                    "TRUNCATE tracks, track_vectors, spaces, jobs, vector_changes, keys; DROP TABLE IF EXISTS unfinished_move",
                 )
                 .await?)
         })
@@ -137,6 +137,18 @@ impl Portable for PostgresStore {
             }
             let sql = "SELECT setval('jobs_id_seq', max(id)) FROM jobs HAVING max(id) >= (SELECT last_value FROM jobs_id_seq)";
             execute(tx, sql, &[]).await.map(drop)
+        })
+    }
+
+    async fn restore_keys(&self, keys: Vec<StoredKey>) -> Result<(), StoreError> {
+        transaction!(self.server, |tx| async {
+            execute(tx, "DELETE FROM keys", &[]).await?;
+            for StoredKey { name, hash, scope, created_at, revoked_at } in &keys {
+                let sql = "INSERT INTO keys (name, hash, scope, created_at, revoked_at) VALUES ($1, $2, $3, $4, $5)";
+                let (hash, revoked) = (hash.0.as_slice(), revoked_at.map(|moment| moment.0));
+                execute(tx, sql, &[name, &hash, &scope.name(), &created_at.0, &revoked]).await?;
+            }
+            Ok(())
         })
     }
 }

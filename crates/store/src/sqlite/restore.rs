@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
-use soniquebay_domain::{JobSummary, StoreError, StoredVector, Track, VectorWrite};
+use soniquebay_domain::{JobSummary, StoreError, StoredKey, StoredVector, Track, VectorWrite};
 
 use super::SqliteStore;
 use super::error::SqlError;
@@ -69,7 +69,7 @@ impl Portable for SqliteStore {
                 }
                 Ok(tx.execute_batch(
                     "DELETE FROM jobs; DELETE FROM track_vectors; DELETE FROM spaces; DELETE FROM tracks; \
-                     DELETE FROM vector_changes; DROP TABLE IF EXISTS unfinished_move",
+                     DELETE FROM vector_changes; DELETE FROM keys; DROP TABLE IF EXISTS unfinished_move",
                 )?)
             })
             .await
@@ -135,6 +135,21 @@ impl Portable for SqliteStore {
                         reason,
                         now.0
                     ])?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    async fn restore_keys(&self, keys: Vec<StoredKey>) -> Result<(), StoreError> {
+        self.writer
+            .transaction(move |tx| {
+                tx.execute("DELETE FROM keys", [])?;
+                for StoredKey { name, hash, scope, created_at, revoked_at } in keys {
+                    tx.execute(
+                        "INSERT INTO keys (name, hash, scope, created_at, revoked_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+                        params![name, hash.0, scope.name(), created_at.0, revoked_at.map(|moment| moment.0)],
+                    )?;
                 }
                 Ok(())
             })

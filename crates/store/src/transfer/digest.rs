@@ -61,6 +61,13 @@ pub(super) async fn jobs(store: &dyn Database) -> Result<Counted, StoreError> {
     }
 }
 
+pub(super) async fn keys(store: &dyn Database) -> Result<Counted, StoreError> {
+    let mut counted = Counted::default();
+    // A hash does not show itself.
+    store.keys().await?.iter().for_each(|key| counted.add(&(key, key.hash.0)));
+    Ok(counted)
+}
+
 pub(super) fn bits(stored: &StoredVector) -> Vec<u32> {
     stored.vector.as_slice().iter().map(|number| number.to_bits()).collect()
 }

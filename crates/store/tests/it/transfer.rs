@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use soniquebay_domain::{
     Analyses, Analysis, Applied, Aspect, AudioHash, Catalog, Change, ContentHash, Database, Discarded, JobQueue,
-    JobState, Measure, Measured, Reconcile, Setback, SettledJob, Space, StoreError, TrackId, Tracks, VectorWrite,
+    JobState, KeyHash, Keys, Measure, Measured, Reconcile, Scope, Setback, SettledJob, Space, StoreError, TrackId, Tracks,
+    VectorWrite,
 };
 use soniquebay_store::postgres::PostgresStore;
 use soniquebay_store::sqlite::SqliteStore;
@@ -81,6 +82,10 @@ async fn postgres() -> PostgresStore {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_library_goes_to_postgres_and_comes_back_the_same() {
     let source = library().await;
+    for (name, scope) in [("phone", Scope::Read), ("lost", Scope::Admin)] {
+        assert!(source.store.add_key(name, KeyHash::of(name), scope).await.unwrap());
+    }
+    source.store.revoke_key("lost").await.unwrap();
     let (there, (_folder, back)) = (postgres().await, sqlite().await);
     let told = Mutex::new(Vec::new());
     let tell = |progress: soniquebay_domain::Progress| told.lock().unwrap().push(progress.step.to_string());
@@ -93,6 +98,7 @@ async fn a_library_goes_to_postgres_and_comes_back_the_same() {
     let heard = back.tracks(vec![TrackId::new(700).unwrap()]).await.unwrap().remove(0);
     assert_eq!((heard.fields.features.energy, heard.counts().features.energy), (None, Some(1.0 / 3.0)));
     assert!(back.analysis_paused().await.unwrap());
+    assert_eq!(back.keys().await.unwrap(), source.store.keys().await.unwrap());
     // What was moved goes on: ids are not given again, names are found, jobs run, vectors are near.
     let next = there.apply(vec![titled("One more")]).await.unwrap();
     assert_eq!(next, [Applied::Done { id: TrackId::new(1201).unwrap(), outcome: soniquebay_domain::Outcome::Created }]);

@@ -6,10 +6,7 @@
 
 use std::sync::Arc;
 
-use soniquebay_domain::{
-    Applied, Catalog, Database, Filter, JobQueue, JobState, Reconcile, Space, StoreError, TrackId, Tracks, VectorStore,
-    Vectors,
-};
+use soniquebay_domain::{Applied, Filter, JobState, Space, StoreError, TrackId};
 use soniquebay_store::check::check;
 use soniquebay_store::sqlite::{SqliteStore, copy};
 
