@@ -111,7 +111,7 @@ impl Shown {
         let mut last = self.tenths.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if last.0 != **step || last.1 < tenth {
             *last = (step.to_string(), tenth);
-            output::note(&format!("{step}: {done} of {total}"));
+            output::note(&if *total > 1 { format!("{step}: {done} of {total}") } else { step.to_string() });
         }
     }
 }
