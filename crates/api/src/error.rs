@@ -236,6 +236,7 @@ impl From<SearchError> for ApiError {
                 let error = FieldError::new("embedding", format!("{detail}; {hint}"));
                 Self::fields(Code::InvalidVector, vec![error]).with("spaces", json!(names))
             }
+            SearchError::UnknownWords(_) => Self::fields(Code::InvalidFilter, vec![FieldError::new("seeds", detail)]),
             SearchError::NoDirection => Self::fields(Code::InvalidVector, vec![FieldError::new("seeds", detail)]),
             SearchError::Embed(error) => error.into(),
             SearchError::Store(error) => error.into(),

@@ -3,6 +3,7 @@
 //! Speaks to the ports of `domain` and to `search`; names no database, broker or model.
 
 mod access;
+mod conditional;
 mod connections;
 mod error;
 mod extract;

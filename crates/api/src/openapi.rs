@@ -1,5 +1,6 @@
 //! The description of the API: what the handlers do not say themselves.
 
+mod examples;
 mod shapes;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use utoipa::{IntoParams, OpenApi, ToSchema};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::access::required;
+use crate::conditional::is_conditional;
 use crate::error::{ApiError, Code};
 
 pub(crate) use shapes::{field_names, listed};
@@ -71,6 +73,10 @@ pub(crate) fn complete(description: &mut Description, base_path: &str) {
         description.servers = Some(vec![Server::new(base_path)]);
     }
     for (path, item) in &mut description.paths.paths {
+        if let Some(read) = item.get.as_mut().filter(|_| is_conditional(path)) {
+            let unchanged = ResponseBuilder::new().description("What If-None-Match names is still so").build();
+            read.responses.responses.entry("304".to_owned()).or_insert(RefOr::T(unchanged));
+        }
         let operations = [
             (Method::GET, &mut item.get),
             (Method::POST, &mut item.post),
@@ -126,7 +132,9 @@ fn add_to(operation: &mut Operation, scope: Option<Scope>) {
 
 /// `/openapi.json`, and `/docs` showing it from files in this binary.
 pub(crate) fn routes(description: &Description) -> Result<Router, serde_json::Error> {
-    let json = Bytes::from(serde_json::to_vec(description)?);
+    let mut whole = serde_json::to_value(description)?;
+    examples::add(&mut whole)?;
+    let json = Bytes::from(serde_json::to_vec(&whole)?);
     let answer = move || {
         let json = json.clone();
         async move { ([(header::CONTENT_TYPE, "application/json")], json).into_response() as Response }

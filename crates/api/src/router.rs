@@ -13,7 +13,7 @@ use crate::error::{ApiError, Code};
 use crate::extract::BODY_BYTES;
 use crate::layers::{self, AnswerCounts};
 use crate::routes::events::Places;
-use crate::{Operations, Services, openapi, routes, unread};
+use crate::{Operations, Services, conditional, openapi, routes, unread};
 
 /// The library's API: tracks, jobs, events, health.
 pub fn library_router(services: Services) -> Router {
@@ -71,6 +71,7 @@ fn finish(own: OpenApiRouter, operations: Operations) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(Extension(Arc::clone(&counts)))
         .layer(Extension(Places::default()))
+        .layer(middleware::from_fn(conditional::spare_what_is_known))
         .layer(middleware::from_fn(layers::limit_time))
         .layer(middleware::from_fn_with_state(Arc::clone(&access), access::guard))
         // Around it, as a browser asks what it may do without showing a key.

@@ -2,10 +2,12 @@ mod access;
 mod analysis;
 mod answer;
 mod config;
+mod db;
 mod embedding;
 mod jobs;
 mod limits;
 mod services;
+mod similar;
 
 use std::path::PathBuf;
 
@@ -18,10 +20,12 @@ pub(crate) use access::{AccessArgs, KeysCommand};
 pub(crate) use analysis::AnalysisArgs;
 pub(crate) use answer::AnswerArgs;
 pub(crate) use config::ConfigCommand;
+pub(crate) use db::{BackupArgs, CheckArgs, DbCommand, MoveArgs, RestoreArgs};
 pub(crate) use embedding::EmbeddingArgs;
 pub(crate) use jobs::JobsCommand;
 pub(crate) use limits::LimitArgs;
 pub(crate) use services::ServicesArgs;
+pub(crate) use similar::Weighed;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -117,6 +121,9 @@ pub(crate) enum Command {
     /// Make, list or revoke the keys that callers show over HTTP.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Look after the database: back it up, restore it, move it, check it.
+    #[command(subcommand)]
+    Db(DbCommand),
     /// Measure recommendations on labelled tracks, or typed search on known queries, with baselines beside it.
     Eval(EvalArgs),
     /// Fetch and check the model.
@@ -257,8 +264,20 @@ pub(crate) struct ImportArgs {
 #[derive(Debug, Args)]
 pub(crate) struct SimilarArgs {
     /// A track's number, or its "artist - title", forgiving of typing.
-    #[arg(value_name = "ID|NAME")]
-    pub(crate) track: String,
+    #[arg(value_name = "ID|NAME", required_unless_present_any = ["like", "text"])]
+    pub(crate) track: Option<String>,
+
+    /// Another track to find more of, as often as you like. With a weight before it, as in "0.5*Daft Punk - Aerodynamic".
+    #[arg(long, value_name = "[W*]ID|NAME", value_parser = similar::weighed)]
+    pub(crate) like: Vec<Weighed>,
+
+    /// A track to go away from, with a weight likewise.
+    #[arg(long, value_name = "[W*]ID|NAME", value_parser = similar::weighed)]
+    pub(crate) unlike: Vec<Weighed>,
+
+    /// Words to find more of, such as "slow and warm", with a weight likewise; below 0, to go away from them.
+    #[arg(long, value_name = "[W*]WORDS", value_parser = similar::weighed, allow_hyphen_values = true)]
+    pub(crate) text: Vec<Weighed>,
 
     /// How much its measured numbers count beside its words: 0, not at all, to 1.
     #[arg(long, value_name = "0..1", value_parser = answer::weight)]

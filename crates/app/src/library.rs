@@ -22,6 +22,7 @@ use crate::data_folder::{DataFolder, RoleLock};
 use crate::exit::End;
 use crate::models::{Models, tell_counters};
 use crate::pace::follow_load;
+use crate::place::Place;
 use crate::shutdown;
 use crate::work::Work;
 use crate::workshop::{analyst, library_files};
@@ -290,34 +291,24 @@ async fn open_database(
     folder: &DataFolder,
     services: &ServicesArgs,
 ) -> anyhow::Result<Arc<dyn Database>> {
-    let (clock, has_messages) = (Arc::new(SystemClock), services.celery().is_some());
-    if services.shares_database() {
-        let store = PostgresStore::connect(services.database().unwrap_or_default(), clock).await?;
-        return Ok(match purpose {
-            Purpose::Mirror => Arc::new(store.mirror()),
-            Purpose::Library if !has_messages => Arc::new(store),
-            Purpose::Library | Purpose::Catalog => Arc::new(store.without_queue()),
-        });
-    }
-    let path = match services.database() {
-        None => folder.database(),
-        Some(url) => match url.strip_prefix("sqlite://").filter(|path| !path.is_empty()) {
-            Some(path) => path.into(),
-            None => {
-                let scheme: String = url.split("://").next().unwrap_or_default().chars().take(40).collect();
-                let message = format!(
-                    "DATABASE_URL: {scheme:?} names no database that is known: write sqlite:///path or \
-                     postgres://user:password@host/name"
-                );
-                return Err(End::Usage(message).into());
+    let has_messages = services.celery().is_some();
+    Ok(match Place::of(services, folder)? {
+        Place::Server(url) => {
+            let store = PostgresStore::connect_by_its_time(&url).await?;
+            match purpose {
+                Purpose::Mirror => Arc::new(store.mirror()),
+                Purpose::Library if !has_messages => Arc::new(store),
+                Purpose::Library | Purpose::Catalog => Arc::new(store.without_queue()),
             }
-        },
-    };
-    let store = SqliteStore::open(&path, clock).await?;
-    Ok(match purpose {
-        Purpose::Mirror => Arc::new(store.mirror()),
-        Purpose::Library if !has_messages => Arc::new(store),
-        Purpose::Library | Purpose::Catalog => Arc::new(store.without_queue()),
+        }
+        Place::File(path) => {
+            let store = SqliteStore::open(&path, Arc::new(SystemClock)).await?;
+            match purpose {
+                Purpose::Mirror => Arc::new(store.mirror()),
+                Purpose::Library if !has_messages => Arc::new(store),
+                Purpose::Library | Purpose::Catalog => Arc::new(store.without_queue()),
+            }
+        }
     })
 }
 

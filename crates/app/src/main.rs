@@ -10,6 +10,7 @@ mod library;
 mod models;
 mod output;
 mod pace;
+mod place;
 mod progress_log;
 mod shutdown;
 mod telemetry;

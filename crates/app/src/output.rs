@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use soniquebay_domain::Track;
-use soniquebay_search::{Answer, Found};
+use soniquebay_search::{Answer, Found, Near};
 use soniquebay_wire::TrackView;
 
 /// Writes a line; a reader that went away (`| head`) is no error.
@@ -68,6 +68,13 @@ struct FoundJson {
 }
 
 #[derive(Serialize)]
+struct NearJson {
+    number: &'static str,
+    seed: f64,
+    track: f64,
+}
+
+#[derive(Serialize)]
 struct WhyJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     words: Option<f32>,
@@ -76,6 +83,8 @@ struct WhyJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     sound: Option<f32>,
     closest: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    near: Vec<NearJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     matched: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -93,6 +102,7 @@ impl AnswerJson {
                 numbers: found.why.numbers,
                 sound: found.why.sound,
                 closest: found.why.closest.clone(),
+                near: found.why.near.iter().map(near).collect(),
                 matched: found.why.matched.map(|matched| matched.name()),
                 relaxed: found.why.relaxed.clone(),
             },
@@ -101,6 +111,10 @@ impl AnswerJson {
         let items = answer.items.iter().map(item).collect();
         Self { of: of.map(TrackView::from), space: answer.space.to_string(), items }
     }
+}
+
+fn near(near: &Near) -> NearJson {
+    NearJson { number: near.number, seed: near.seed, track: near.track }
 }
 
 /// An answer for a person.
@@ -113,6 +127,9 @@ pub(crate) fn answer(answer: &Answer) -> anyhow::Result<()> {
                 Some(matched) => vec![matched.name().to_owned()],
                 None => found.why.closest.iter().map(|&fact| fact.to_owned()).collect(),
             };
+            // Tempo and year are facts above, if they are near enough.
+            let telling = found.why.near.iter().find(|near| !["tempo", "year"].contains(&near.number));
+            why.extend(telling.map(|near| format!("near {}", near.number)));
             why.extend(
                 found.why.relaxed.iter().map(|condition| format!("other {}", condition.trim_end_matches("_range"))),
             );

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use soniquebay_domain::{EmbedError, Embedder, Purpose, Space, SpaceError, TrackFields, Vector, Vectorizer};
 
 use crate::describe::{Part, Template};
-use crate::measure::{NUMBERS, measure};
+use crate::measure::{NAMES, NUMBERS, measure};
 use crate::remote::RemoteModel;
 
 /// What the numeric block weighs beside a text block of length 1. Part of the revision; chosen in docs/quality.md.
@@ -151,6 +151,10 @@ impl Vectorizer for TextAndNumbers {
 
     fn text_dims(&self) -> usize {
         self.mean.len()
+    }
+
+    fn numbers(&self, track: &TrackFields) -> Vec<(&'static str, f32)> {
+        NAMES.into_iter().zip(measure(track)).collect()
     }
 
     async fn vectorize(&self, tracks: Vec<TrackFields>) -> Result<Vec<Vector>, EmbedError> {

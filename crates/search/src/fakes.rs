@@ -41,6 +41,8 @@ impl Library {
                 "genre" => patch.genre = text,
                 "year" => patch.year = Change::Set(value.parse().unwrap()),
                 "bpm" => patch.bpm = Change::Set(value.parse().unwrap()),
+                "energy" => patch.energy = Change::Set(value.parse().unwrap()),
+                "loudness" => patch.loudness = Change::Set(value.parse().unwrap()),
                 "duration" => patch.duration = Change::Set(value.parse().unwrap()),
                 other => panic!("{other}"),
             }
@@ -269,6 +271,7 @@ impl VectorStore for Library {
 pub(crate) struct Compass {
     pub(crate) space: Space,
     pub(crate) model_missing: bool,
+    pub(crate) away: bool,
 }
 
 #[async_trait]
@@ -279,6 +282,14 @@ impl Vectorizer for Compass {
 
     fn text_dims(&self) -> usize {
         2
+    }
+
+    /// Energy and loudness alone.
+    fn numbers(&self, track: &TrackFields) -> Vec<(&'static str, f32)> {
+        let (energy, loudness) = (track.features.energy, track.features.loudness);
+        let mapped =
+            |value: Option<f64>, middle: f64, spread: f64| value.map_or(0.0, |v| ((v - middle) / spread) as f32);
+        vec![("energy", mapped(energy, 0.5, 0.25)), ("loudness", mapped(loudness, -10.0, 5.0))]
     }
 
     async fn vectorize(&self, _tracks: Vec<TrackFields>) -> Result<Vec<Vector>, EmbedError> {
@@ -292,9 +303,10 @@ impl Vectorizer for Compass {
     }
 
     async fn health(&self) -> Result<(), EmbedError> {
-        match self.model_missing {
-            true => Err(EmbedError::ModelMissing { model: "compass".into() }),
-            false => Ok(()),
+        match (self.model_missing, self.away) {
+            (true, _) => Err(EmbedError::ModelMissing { model: "compass".into() }),
+            (_, true) => Err(EmbedError::Unavailable("nobody answers".into())),
+            _ => Ok(()),
         }
     }
 }

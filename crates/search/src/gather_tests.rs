@@ -14,7 +14,7 @@ fn recommender(library: &Arc<Library>) -> Recommender {
         catalog: library.clone(),
         vectors: library.clone(),
         index: Arc::new(MemoryIndex::new(library.clone())),
-        vectorizers: vec![Arc::new(Compass { space: ours(), model_missing: false })],
+        vectorizers: vec![Arc::new(Compass { space: ours(), model_missing: false, away: false })],
         serving: Serving::new(library.clone(), ours(), Vec::new()),
         sound: None,
     }
@@ -46,7 +46,7 @@ impl Degrees {
     }
 
     async fn like_seed(self, options: SimilarOptions) -> Answer {
-        let seed = Seed { track_id: id(1000), weight: 1.0 };
+        let seed = Seed::track(id(1000));
         recommender(&Arc::new(self.0)).similar(&[seed], options).await.unwrap()
     }
 }
@@ -141,7 +141,7 @@ async fn numbers_weigh_as_much_as_is_wished() {
     library.add(1, &[], &external, Some(&words));
     let r = recommender(&library);
     let options = |numbers| SimilarOptions { limit: 9, numbers, ..SimilarOptions::default() };
-    let like = async |of, numbers| r.similar(&[Seed { track_id: id(of), weight: 1.0 }], options(numbers)).await;
+    let like = async |of, numbers| r.similar(&[Seed::track(id(of))], options(numbers)).await;
     assert_eq!(ids(&like(1, None).await.unwrap())[0], 3);
     assert_eq!(like(1, Some(1.0)).await.unwrap(), like(1, None).await.unwrap());
     let by_words = like(1, Some(0.0)).await.unwrap();

@@ -12,6 +12,7 @@ mod index;
 mod kernels;
 mod recommend;
 mod recording;
+mod seeds;
 mod serving;
 mod sound;
 mod states;
@@ -20,7 +21,8 @@ mod why;
 mod words;
 
 pub use index::{IndexSize, MemoryIndex};
-pub use recommend::{Answer, Found, Recommender, SearchError, Seed, SimilarOptions};
+pub use recommend::{Answer, Found, Recommender, SearchError, SimilarOptions};
+pub use seeds::{Like, Seed};
 pub use serving::Serving;
 pub use states::TrackStates;
-pub use why::{Matched, Why};
+pub use why::{Matched, Near, Why};

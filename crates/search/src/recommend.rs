@@ -9,6 +9,7 @@ use soniquebay_domain::{
 };
 
 use crate::gather::Question;
+use crate::seeds::Seed;
 use crate::serving::Serving;
 use crate::why::{self, Why};
 
@@ -53,6 +54,9 @@ pub enum SearchError {
     /// Nobody here knows which numbers of the space's vectors are words.
     #[error("which numbers of space {0} come from words is not known here, so that they cannot be weighed")]
     UnknownBlocks(Space),
+    /// Words are among the seeds, and nobody here knows what they are in that space.
+    #[error("typed words have no vector in space {0}: its vectors are made elsewhere")]
+    UnknownWords(Space),
     /// The seeds cancel each other out, or there are none.
     #[error("the seeds cancel each other out, or are weighed down to nothing: what is left has no direction")]
     NoDirection,
@@ -62,15 +66,6 @@ pub enum SearchError {
     /// The store did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-/// A track to find more of, or less of.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Seed {
-    /// Which one.
-    pub track_id: TrackId,
-    /// How much it counts; below 0, the answer goes away from it.
-    pub weight: f32,
 }
 
 /// What every search can be told.
@@ -104,6 +99,8 @@ pub struct Answer {
     pub space: Space,
     /// The tracks.
     pub items: Vec<Found>,
+    /// Whether typed words were looked for in names alone, as the server that knows their meaning is away.
+    pub names_only: bool,
 }
 
 /// One track of an answer.
@@ -136,7 +133,7 @@ pub struct Recommender {
 }
 
 impl Recommender {
-    /// Tracks near the weighted sum of the seeds' unit vectors, the seeds left out.
+    /// Tracks near the weighted sum of the seeds' unit vectors, tracks that are seeds left out.
     pub async fn similar(&self, seeds: &[Seed], mut options: SimilarOptions) -> Result<Answer, SearchError> {
         let share = options.sound.unwrap_or(0.0);
         if let Some(sound) = self.sound.as_ref().filter(|_| share >= 1.0 && options.space.is_none()) {
@@ -147,7 +144,7 @@ impl Recommender {
         let (space, query) = self.blend_in_one_of(seeds, spaces).await?;
         let query = self.weighed(query, &space, options.numbers)?;
         let filter = &mut options.filter;
-        filter.excluded_tracks.extend(seeds.iter().map(|seed| seed.track_id));
+        filter.excluded_tracks.extend(tracks.keys().copied());
         if filter.exclude_same_artist {
             let artists = tracks.values().filter_map(|track| track.fields.artist.as_deref()).map(fold);
             // No name is no artist: it would leave out everybody whose artist is unknown.
@@ -160,10 +157,12 @@ impl Recommender {
         };
         let question = blend.as_ref().map_or(Question::Near(&query), Question::Blended);
         let mut items = self.gather(&question, &space, &options, &all).await?;
-        let liked: Vec<&Track> =
-            seeds.iter().filter(|seed| seed.weight > 0.0).filter_map(|seed| tracks.get(&seed.track_id)).collect();
+        let liked = seeds.iter().filter(|seed| seed.weight > 0.0).filter_map(Seed::track_id);
+        let liked: Vec<&Track> = liked.filter_map(|id| tracks.get(&id)).collect();
+        let measures = self.measures(&space);
         for found in &mut items {
             found.why.closest = why::closest(&liked, &found.track);
+            found.why.near = why::near(&liked, &found.track, measures);
         }
         self.tell_shares(&space, &query, &mut items).await?;
         match &blend {
@@ -171,7 +170,7 @@ impl Recommender {
             None if space.is_sound() => items.iter_mut().for_each(|found| found.why.sound = Some(found.score)),
             None => {}
         }
-        Ok(Answer { space, items })
+        Ok(Answer { space, items, names_only: false })
     }
 
     /// Tracks near a vector that the caller made.
@@ -179,14 +178,23 @@ impl Recommender {
         let space = self.spaces(options.space.take()).await?.swap_remove(0);
         let found = vector.as_slice().len();
         if found != space.dims() {
-            let all = self.vectors.spaces().await?.into_iter().map(|coverage| coverage.space);
-            let spaces_with_that_length = all.filter(|space| space.dims() == found).collect();
-            return Err(SearchError::WrongLength { found, space, spaces_with_that_length });
+            return Err(self.wrong_length(found, space).await?);
         }
         let query = self.weighed(vector.clone(), &space, options.numbers)?;
         let mut items = self.gather(&Question::Near(&query), &space, &options, &[]).await?;
         self.tell_shares(&space, &query, &mut items).await?;
-        Ok(Answer { space, items })
+        Ok(Answer { space, items, names_only: false })
+    }
+
+    pub(crate) async fn wrong_length(&self, found: usize, space: Space) -> Result<SearchError, StoreError> {
+        let all = self.vectors.spaces().await?.into_iter().map(|coverage| coverage.space);
+        let spaces_with_that_length = all.filter(|space| space.dims() == found).collect();
+        Ok(SearchError::WrongLength { found, space, spaces_with_that_length })
+    }
+
+    /// What a track's numbers are made into, where they are told: by the space's own maker, or by any.
+    fn measures(&self, space: &Space) -> Option<&dyn Vectorizer> {
+        self.vectorizer(space).or(self.vectorizers.first()).map(|vectorizer| &**vectorizer)
     }
 
     /// Forgets a space with its vectors; how many there were. One that answers now only where `even_serving`.
@@ -237,72 +245,13 @@ impl Recommender {
         Err(refused.unwrap_or_else(nowhere).into())
     }
 
-    /// The seeds' sum in the first of these spaces in which all of them are.
-    async fn blend_in_one_of(&self, seeds: &[Seed], spaces: Vec<Space>) -> Result<(Space, Vector), SearchError> {
-        let mut refused = None;
-        for space in spaces {
-            match self.blend(seeds, &space).await {
-                Ok(query) => return Ok((space, query)),
-                // That it is still to come says more than that another space lacks it.
-                Err(error @ SearchError::Pending { .. }) => {
-                    refused = refused.filter(|known| matches!(known, SearchError::Pending { .. })).or(Some(error));
-                }
-                Err(error @ SearchError::NoVector { .. }) => refused = refused.or(Some(error)),
-                Err(error) => return Err(error),
-            }
-        }
-        Err(refused.unwrap_or(SearchError::NoDirection))
-    }
-
-    async fn seed_tracks(&self, seeds: &[Seed]) -> Result<HashMap<TrackId, Track>, SearchError> {
-        let ids = seeds.iter().map(|seed| seed.track_id).collect();
-        let tracks: HashMap<_, _> = self.catalog.tracks(ids).await?.into_iter().map(|t| (t.id, t)).collect();
-        match seeds.iter().find(|seed| !tracks.contains_key(&seed.track_id)) {
-            Some(seed) => Err(SearchError::NoTrack(seed.track_id)),
-            None => Ok(tracks),
-        }
-    }
-
-    pub(crate) async fn blend(&self, seeds: &[Seed], space: &Space) -> Result<Vector, SearchError> {
-        let units = self.units(space, seeds.iter().map(|seed| seed.track_id).collect()).await?;
-        let mut sum = vec![0f64; space.dims()];
-        let mut weights = 0f64;
-        for seed in seeds {
-            let Some(unit) = units.get(&seed.track_id) else { return Err(self.no_vector(seed.track_id, space).await) };
-            let weight = f64::from(seed.weight);
-            weights += weight.abs();
-            sum.iter_mut().zip(unit).for_each(|(sum, number)| *sum += weight * f64::from(*number));
-        }
-        // What rounding leaves of two equal vectors is no direction either.
-        let length = sum.iter().map(|number| number * number).sum::<f64>().sqrt();
-        if !(length.is_finite() && length > 1e-5 * weights) {
-            return Err(SearchError::NoDirection);
-        }
-        Vector::new(sum.iter().map(|number| (number / length) as f32).collect()).map_err(|_| SearchError::NoDirection)
-    }
-
     /// The unit vectors of those of these tracks that have one.
-    async fn units(&self, space: &Space, ids: Vec<TrackId>) -> Result<HashMap<TrackId, Vec<f32>>, StoreError> {
+    pub(crate) async fn units(&self, space: &Space, ids: Vec<TrackId>) -> Result<HashMap<TrackId, Vec<f32>>, StoreError> {
         if let Some(units) = self.index.units(space, &ids).await? {
             return Ok(units);
         }
         let stored = self.vectors.vectors(space, ids).await?;
         Ok(stored.into_iter().map(|stored| (stored.track_id, stored.vector.to_unit())).collect())
-    }
-
-    async fn no_vector(&self, id: TrackId, space: &Space) -> SearchError {
-        let look = async {
-            let filled = *space == *self.serving.preferred()
-                || self.vectors.spaces().await?.iter().any(|known| known.space == *space && known.wanted);
-            if !filled {
-                return Ok(SearchError::NoVector { id, space: space.clone() });
-            }
-            let state = self.vectors.states(space, vec![id]).await?.pop();
-            // It is in the catalogue: of a track without a file there is no vector of sound.
-            let nothing = SearchError::NoVector { id, space: space.clone() };
-            Ok(state.map_or(nothing, |(id, state)| SearchError::Pending { id, state }))
-        };
-        look.await.unwrap_or_else(|error: StoreError| error.into())
     }
 
     /// The query with its numbers weighed anew. Stored vectors stay as they are, so that any index answers.

@@ -4,6 +4,7 @@ use soniquebay_domain::{EmbedError, Filter, Space, TrackId, TrackState, Vector, 
 
 use super::{Answer, Recommender, SearchError, Seed, SimilarOptions};
 use crate::fakes::{Compass, Library};
+use crate::{Like, Near};
 use crate::{Matched, MemoryIndex, Serving};
 
 fn ours() -> Space {
@@ -15,7 +16,7 @@ fn recommender(library: &Arc<Library>) -> Recommender {
         catalog: library.clone(),
         vectors: library.clone(),
         index: Arc::new(MemoryIndex::new(library.clone())),
-        vectorizers: vec![Arc::new(Compass { space: ours(), model_missing: false })],
+        vectorizers: vec![Arc::new(Compass { space: ours(), model_missing: false, away: false })],
         serving: Serving::new(library.clone(), ours(), Vec::new()),
         sound: None,
     }
@@ -39,7 +40,7 @@ fn id(id: i64) -> TrackId {
 }
 
 fn seed(number: i64, weight: f32) -> Seed {
-    Seed { track_id: id(number), weight }
+    Seed::track(id(number)).weighing(weight)
 }
 
 fn options(limit: usize) -> SimilarOptions {
@@ -83,6 +84,60 @@ async fn weights_pull_and_push() {
     for seeds in [&[seed(1, 1.0), seed(1, -1.0)][..], &[seed(1, 0.0)], &[seed(1, f32::NAN)], &[]] {
         assert!(matches!(r.similar(seeds, options(1)).await, Err(SearchError::NoDirection)), "{seeds:?}");
     }
+}
+
+#[tokio::test]
+async fn words_and_vectors_are_seeds_beside_tracks() {
+    let r = recommender(&library());
+    let words = |text: &str, weight| Seed { like: Like::Words(text.into()), weight };
+    let vector =
+        |numbers: [f32; 3], weight| Seed { like: Like::Vector(Vector::new(numbers.to_vec()).unwrap()), weight };
+    // "warm" points to x, as track 1 does; everything else to y.
+    assert_eq!(ids(&r.similar(&[words("warm", 1.0)], options(2)).await.unwrap()), [1, 2]);
+    assert_eq!(ids(&r.similar(&[words("cold", 0.2), vector([0.0, 0.0, 9.0], 1.0)], options(1)).await.unwrap()), [6]);
+    let away = r.similar(&[seed(3, 1.0), words("warm", -1.0)], options(1)).await.unwrap();
+    assert_eq!(ids(&away), [6], "less warm than track 3");
+    assert!(away.items[0].why.closest.contains(&"same artist"));
+    let cancelled = r.similar(&[seed(1, 1.0), words("warm", -1.0)], options(1)).await;
+    assert!(matches!(cancelled, Err(SearchError::NoDirection)), "track 1 is all that is warm");
+    let short = Seed { like: Like::Vector(Vector::new(vec![1.0]).unwrap()), weight: 1.0 };
+    let refused = r.similar(&[seed(1, 1.0), short], options(1)).await;
+    assert!(matches!(refused, Err(SearchError::WrongLength { found: 1, .. })));
+}
+
+#[tokio::test]
+async fn words_among_seeds_need_a_model() {
+    let library = library();
+    let external = Space::external(3).unwrap();
+    library.add(7, &[], &external, Some(&[1.0, 0.0, 0.0]));
+    let words = Seed { like: Like::Words("warm".into()), weight: 1.0 };
+    let mut r = recommender(&library);
+    let there = SimilarOptions { space: Some(external.clone()), ..options(1) };
+    let refused = r.similar(std::slice::from_ref(&words), there).await;
+    assert!(matches!(refused, Err(SearchError::UnknownWords(space)) if space == external));
+    r.vectorizers = vec![Arc::new(Compass { space: ours(), model_missing: true, away: false })];
+    let refused = r.similar(&[words], options(1)).await;
+    assert!(matches!(refused, Err(SearchError::Embed(EmbedError::ModelMissing { .. }))));
+}
+
+#[tokio::test]
+async fn the_numbers_that_are_nearest_are_told_the_most_telling_first() {
+    let library = Library::default();
+    let s = ours();
+    let add = |id, energy, loudness, x: f32| {
+        library.add(id, &[("energy", energy), ("loudness", loudness)], &s, Some(&[1.0, x, 0.0]));
+    };
+    add(1, "0.9", "-10", 0.0);
+    add(2, "0.92", "-10.5", 0.1);
+    add(3, "0.5", "-9", 0.2);
+    library.add(4, &[("loudness", "-10")], &s, Some(&[1.0, 0.3, 0.0]));
+    let answer = recommender(&Arc::new(library)).similar(&[seed(1, 1.0)], options(3)).await.unwrap();
+    let near = |at: usize| answer.items[at].why.near.clone();
+    let energy = Near { number: "energy", seed: 0.9, track: 0.92 };
+    let loudness = |track| Near { number: "loudness", seed: -10.0, track };
+    assert_eq!(near(0), [energy, loudness(-10.5)], "both are energetic; most music is about as loud");
+    assert_eq!(near(1), [loudness(-9.0)]);
+    assert_eq!(near(2), [loudness(-10.0)], "what is unknown is near nothing");
 }
 
 #[tokio::test]
@@ -152,9 +207,19 @@ async fn filters_bind_both_sides_of_a_typed_search() {
 #[tokio::test]
 async fn without_a_model_typed_search_says_so() {
     let mut r = recommender(&library());
-    r.vectorizers = vec![Arc::new(Compass { space: ours(), model_missing: true })];
+    r.vectorizers = vec![Arc::new(Compass { space: ours(), model_missing: true, away: false })];
     let missing = r.search_text("warm", options(1)).await;
     assert!(matches!(missing, Err(SearchError::Embed(EmbedError::ModelMissing { .. }))));
+}
+
+#[tokio::test]
+async fn while_the_models_server_is_away_names_are_found() {
+    let mut r = recommender(&library());
+    r.vectorizers = vec![Arc::new(Compass { space: ours(), model_missing: false, away: true })];
+    let answer = r.search_text("warm", options(9)).await.unwrap();
+    assert!(answer.names_only && ids(&answer) == [4, 6], "{answer:?}");
+    assert!(answer.items.iter().all(|found| found.why.matched == Some(Matched::Text)));
+    assert!(!recommender(&library()).search_text("warm", options(9)).await.unwrap().names_only);
 }
 
 #[tokio::test]
@@ -174,7 +239,9 @@ async fn another_space_stands_in_and_is_named() {
     let second = Space::new("second", 3, "1").unwrap();
     library.add(5, &[("title", "Late")], &second, Some(&[1.0, 0.0, 0.0]));
     library.add(1, &[("artist", "Änne")], &second, Some(&[0.9, 0.1, 0.0]));
-    let compass = |space: Space, model_missing| -> Arc<dyn Vectorizer> { Arc::new(Compass { space, model_missing }) };
+    let compass = |space: Space, model_missing| -> Arc<dyn Vectorizer> {
+        Arc::new(Compass { space, model_missing, away: false })
+    };
     let mut r = recommender(&library);
     r.serving = Serving::new(library.clone(), ours(), vec![second.clone()]);
     r.vectorizers = vec![compass(ours(), true), compass(second.clone(), false)];

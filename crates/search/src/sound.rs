@@ -24,7 +24,7 @@ pub(crate) struct Blend {
 }
 
 impl Recommender {
-    /// The seeds' sound, as far as they have been heard, to be blended with `main`; `None` where none of them has been.
+    /// The sound of those seeds that are tracks, as far as they have been heard, to be blended with `main`; `None` where none of them has been.
     pub(crate) async fn blend_with_sound(
         &self,
         seeds: &[Seed],
@@ -32,10 +32,11 @@ impl Recommender {
         share: f32,
     ) -> Result<Option<Blend>, SearchError> {
         let Some(space) = self.sound.clone() else { return Ok(None) };
-        let ids = seeds.iter().map(|seed| seed.track_id).collect();
+        let ids = seeds.iter().filter_map(Seed::track_id).collect();
         let heard: Vec<TrackId> =
             self.vectors.vectors(&space, ids).await?.into_iter().map(|stored| stored.track_id).collect();
-        let seeds: Vec<Seed> = seeds.iter().copied().filter(|seed| heard.contains(&seed.track_id)).collect();
+        let is_heard = |seed: &&Seed| seed.track_id().is_some_and(|id| heard.contains(&id));
+        let seeds: Vec<Seed> = seeds.iter().filter(is_heard).cloned().collect();
         if seeds.is_empty() {
             return Ok(None);
         }

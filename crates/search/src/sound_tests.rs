@@ -20,7 +20,7 @@ fn recommender(library: &Arc<Library>) -> Recommender {
         catalog: library.clone(),
         vectors: library.clone(),
         index: Arc::new(MemoryIndex::new(library.clone())),
-        vectorizers: vec![Arc::new(Compass { space: ours(), model_missing: false })],
+        vectorizers: vec![Arc::new(Compass { space: ours(), model_missing: false, away: false })],
         serving: Serving::new(library.clone(), ours(), Vec::new()),
         sound: Some(sound()),
     }
@@ -31,7 +31,7 @@ fn ids(answer: &Answer) -> Vec<i64> {
 }
 
 fn like(id: i64) -> Seed {
-    Seed { track_id: TrackId::new(id).unwrap(), weight: 1.0 }
+    Seed::track(TrackId::new(id).unwrap())
 }
 
 fn with_sound(share: f32) -> SimilarOptions {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use soniquebay_domain::{Facts, Filter, Hit, Range, Space, TextHit, Track, TrackId, Vector, dot};
+use soniquebay_domain::{EmbedError, Facts, Filter, Hit, Range, Space, TextHit, Track, TrackId, Vector, dot};
 
 use crate::fusion::{Fused, Naming, fuse, naming};
 use crate::gather::Question;
@@ -30,19 +30,30 @@ pub(crate) struct Typed {
 
 impl Recommender {
     /// Tracks whose names hold the words and tracks that are what the words mean, fused. In a space that we cannot make
-    /// the words' vector for, by text alone.
+    /// the words' vector for, by text alone, as where the only server that could make it is away.
     pub async fn search_text(&self, typed: &str, mut options: SimilarOptions) -> Result<Answer, SearchError> {
         let spaces = self.spaces(options.space.take()).await?;
         let words = Words::read(typed);
         let asked = options.limit.max(TEXT_HITS);
         let names = async { Ok(self.catalog.find_text(typed.to_owned(), asked).await?) };
-        let (names, (space, meaning)) = tokio::try_join!(names, self.embed_in_one_of(&words.meaning, spaces))?;
+        let preferred = spaces[0].clone();
+        let embedded = async {
+            match self.embed_in_one_of(&words.meaning, spaces).await {
+                // A name that was typed letter by letter needs no model.
+                Err(SearchError::Embed(EmbedError::Unavailable(reason))) => {
+                    tracing::warn!(reason, "typed words are looked for in names alone");
+                    Ok((preferred, None, true))
+                }
+                embedded => embedded.map(|(space, meaning)| (space, meaning, false)),
+            }
+        };
+        let (names, (space, meaning, names_only)) = tokio::try_join!(names, embedded)?;
         let typed = Typed { text: typed.to_owned(), words, meaning, names, asked };
         let mut items = self.gather(&Question::Typed(&typed), &space, &options, &[]).await?;
         if let Some(meaning) = &typed.meaning {
             self.tell_shares(&space, meaning, &mut items).await?;
         }
-        Ok(Answer { space, items })
+        Ok(Answer { space, items, names_only })
     }
 
     /// Tracks that pass and match the words, by name or by meaning, best first: `wanted` of them where there are so many,

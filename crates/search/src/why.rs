@@ -1,6 +1,6 @@
 //! Why a track is an answer.
 
-use soniquebay_domain::{Key, Track, TrackFields, dot, fold};
+use soniquebay_domain::{Key, Track, TrackFields, Vectorizer, dot, fold};
 
 /// By which side of a typed search a track was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,10 +35,64 @@ pub struct Why {
     pub sound: Option<f32>,
     /// The facts that agree with a seed's: "same genre", "near tempo".
     pub closest: Vec<&'static str>,
+    /// The measured numbers that are nearest a seed's, the most telling first.
+    pub near: Vec<Near>,
     /// For a typed search, which side found it.
     pub matched: Option<Matched>,
     /// The conditions of the filter that it does not meet, as the wire names them, where they were given up.
     pub relaxed: Vec<&'static str>,
+}
+
+/// A measured number that a track shares with a seed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Near {
+    /// Which: "energy", "loudness".
+    pub number: &'static str,
+    /// What the seed has, in the unit of the track's field.
+    pub seed: f64,
+    /// What the track has.
+    pub track: f64,
+}
+
+/// Numbers further apart than this, in spreads of popular music, are not near.
+const NEAR: f32 = 0.3;
+
+/// Numbers that are told of one track.
+const TOLD: usize = 3;
+
+/// The numbers that have a field of their own, with what it says. Key and mode are told as a compatible key.
+const NUMBERS: [(&str, fn(&TrackFields) -> Option<f64>); 9] = [
+    ("tempo", |track| track.features.bpm),
+    ("danceability", |track| track.features.danceability),
+    ("energy", |track| track.features.energy),
+    ("valence", |track| track.features.valence),
+    ("acousticness", |track| track.features.acousticness),
+    ("instrumentalness", |track| track.features.instrumentalness),
+    ("loudness", |track| track.features.loudness),
+    ("duration", |track| track.duration),
+    ("year", |track| track.year.map(f64::from)),
+];
+
+/// The numbers of `found` that are nearest those of one of the seeds. Of those that are near, the first are the ones in which
+/// both are least like the rest of music: that two tracks are equally far from the middle says more than that both lie in it.
+pub(crate) fn near(seeds: &[&Track], found: &Track, measures: Option<&dyn Vectorizer>) -> Vec<Near> {
+    let Some(measures) = measures else { return Vec::new() };
+    let mapped = |track: &Track| measures.numbers(&track.fields);
+    let (here, seeds): (_, Vec<_>) = (mapped(found), seeds.iter().map(|seed| (seed, mapped(seed))).collect());
+    let at = |of: &[(&'static str, f32)], name: &str| of.iter().find(|(known, _)| *known == name).map(|(_, x)| *x);
+    let mut near: Vec<(f32, Near)> = Vec::new();
+    for (number, read) in NUMBERS {
+        let Some((track, x)) = read(&found.fields).zip(at(&here, number)) else { continue };
+        let of_seeds = seeds.iter().filter_map(|(seed, of)| read(&seed.fields).zip(at(of, number)));
+        let Some((seed, y)) = of_seeds.min_by(|a, b| (a.1 - x).abs().total_cmp(&(b.1 - x).abs())) else { continue };
+        let apart = (x - y).abs();
+        if apart <= NEAR {
+            near.push((x.abs().min(y.abs()) - apart, Near { number, seed, track }));
+        }
+    }
+    near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    near.truncate(TOLD);
+    near.into_iter().map(|(_, near)| near).collect()
 }
 
 /// The parts of the cosine that words and numbers make. Both are unit vectors.

@@ -4,6 +4,7 @@
 //! job, are each one transaction. [`postgres::PostgresStore`] does the same for any number of processes. [`remote`] asks a
 //! library and a recommender that are other processes.
 
+pub mod check;
 mod counting;
 mod numbers;
 pub mod postgres;

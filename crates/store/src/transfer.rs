@@ -1,31 +1,76 @@
 //! A library moved from one database to another, of whatever kind: ids, versions, times, job states and vectors stay as they
 //! are, to the last bit.
 //!
-//! Nobody else may use either of them meanwhile. A job that somebody died of is not moved: the reconciler makes it anew. What was begun and given up goes on when it is asked for again: what is
-//! there already is compared and left alone. At the end both are read once more, and must be equal.
+//! Nobody else may use either of them meanwhile. The destination is marked until the move is done, so that nobody takes half a
+//! library for a whole one; what was begun and given up goes on when it is asked for again: what is there already is compared
+//! and left alone, what the source has lost since is removed. A job that somebody died of is not moved: the reconciler makes it
+//! anew. At the end both are read once more, and must be equal.
 
-use std::fmt::Debug;
+mod digest;
 
 use async_trait::async_trait;
-use sha2::{Digest, Sha256};
 use soniquebay_domain::{
-    Database, JobId, JobState, JobSummary, Progress, Space, StoreError, StoredVector, Track, TrackId,
+    Database, JobState, JobSummary, Progress, Space, StoreError, StoredKey, StoredVector, Track, TrackId,
 };
+
+use digest::{bits, same};
 
 /// Rows that are read and written together.
 const BATCH: usize = 500;
 
-/// A database that takes rows as they were in another one.
+/// A database whose rows go to another one, and come from it, as they are.
 #[async_trait]
-pub trait Destination: Database {
+pub trait Portable: Database {
+    /// What it is called where a person may read it: a file's path, or a server's host, port and database.
+    fn address(&self) -> String;
+
+    /// The highest id that a track ever had: ids are not given twice, wherever the library goes.
+    async fn last_track_id(&self) -> Result<i64, StoreError>;
+
+    /// Marks the database as one that is being filled from `source`, unless it is somebody's already.
+    async fn begin_move(&self, source: &str) -> Result<Begun, StoreError>;
+
+    /// Takes the mark away; tracks that come later get ids above this one.
+    async fn end_move(&self, last_track_id: i64) -> Result<(), StoreError>;
+
+    /// Forgets all tracks, vectors, spaces and jobs.
+    async fn clear(&self) -> Result<(), StoreError>;
+
     /// Writes tracks with their ids, versions and times. Queues nothing.
     async fn restore_tracks(&self, tracks: Vec<Track>) -> Result<(), StoreError>;
 
     /// Writes vectors of tracks that are there, with their times.
     async fn restore_vectors(&self, vectors: Vec<StoredVector>) -> Result<(), StoreError>;
 
+    /// Forgets all jobs.
+    async fn clear_jobs(&self) -> Result<(), StoreError>;
+
     /// Writes jobs with their ids, none of which is running.
     async fn restore_jobs(&self, jobs: Vec<JobSummary>) -> Result<(), StoreError>;
+
+    /// Makes these the keys, those that were revoked too, and no others.
+    async fn restore_keys(&self, keys: Vec<StoredKey>) -> Result<(), StoreError>;
+}
+
+/// What whoever opens half a library is told.
+pub(crate) fn half_moved(source: &str) -> String {
+    format!(
+        "the library that is moved or restored here from {source} is not whole yet: run the same `soniquebay db move` or \
+         `restore` again, which goes on where it ended"
+    )
+}
+
+/// How a destination was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// Empty, and marked now.
+    Anew,
+    /// Marked by an earlier try from the same source.
+    Again,
+    /// Marked by a move from elsewhere.
+    FromElsewhere(String),
+    /// It holds so many tracks, and no mark: a library of its own.
+    Occupied(u64),
 }
 
 /// Why a library was not moved.
@@ -34,9 +79,12 @@ pub enum TransferError {
     /// One of the databases.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The destination is in use.
-    #[error("the destination holds track {0}, which the source does not: move to an empty database")]
-    Occupied(TrackId),
+    /// The destination is a library.
+    #[error("the destination holds {0} tracks already: move to an empty database")]
+    Occupied(u64),
+    /// The destination is half of another one.
+    #[error("a move from {0} into the destination was begun and not finished")]
+    Begun(String),
     /// One of them was written meanwhile.
     #[error("source and destination differ in their {0}: is one of them in use? Stop what uses it, and move again")]
     Differs(&'static str),
@@ -53,38 +101,50 @@ pub struct Transferred {
     pub jobs: u64,
 }
 
-/// Copies everything but remembered embeddings, and compares both sides afterwards. `told` hears how far it is.
+/// Copies everything but remembered embeddings, keys too, and compares both sides afterwards. `told` hears how far it is.
 ///
 /// # Errors
-/// Where a database cannot be used, the destination holds tracks of its own, or one of them changes meanwhile.
+/// Where a database cannot be used, the destination is somebody's, or one of them changes meanwhile.
 pub async fn transfer(
-    from: &dyn Database,
-    to: &dyn Destination,
+    from: &dyn Portable,
+    to: &dyn Portable,
     told: &(dyn Fn(Progress) + Sync),
 ) -> Result<Transferred, TransferError> {
-    refuse_strangers(from, to).await?;
-    to.want_spaces(from.wanted_spaces().await?).await?;
-    to.pause_analysis(from.analysis_paused().await?).await?;
+    match to.begin_move(&from.address()).await? {
+        Begun::Anew | Begun::Again => {}
+        Begun::FromElsewhere(source) => return Err(TransferError::Begun(source)),
+        Begun::Occupied(tracks) => return Err(TransferError::Occupied(tracks)),
+    }
     from.release_orphans().await?;
+    to.clear_jobs().await?;
     let total = from.counts().await?.tracks;
     let mut steps = Steps { told, step: "tracks", done: 0, total };
+    remove_strangers(from, to).await?;
+    to.want_spaces(from.wanted_spaces().await?).await?;
+    to.pause_analysis(from.analysis_paused().await?).await?;
     copy_tracks(from, to, &mut steps).await?;
-    for coverage in from.spaces().await? {
+    let spaces = from.spaces().await?;
+    for coverage in &spaces {
         steps.begin("vectors", coverage.ready + coverage.stale);
         copy_vectors(from, to, &coverage.space, &mut steps).await?;
     }
     copy_jobs(from, to).await?;
+    to.restore_keys(from.keys().await?).await?;
 
-    steps.begin("comparing", total);
-    let (source, copied) = (digest_tracks(from, &mut steps).await?, digest_tracks(to, &mut steps).await?);
+    steps.begin("comparing", total * 2);
+    let (source, copied) = (digest::tracks(from, &mut steps).await?, digest::tracks(to, &mut steps).await?);
     let tracks = same("tracks", &source, &copied)?;
     let mut vectors = Vec::new();
-    for coverage in from.spaces().await? {
+    for coverage in spaces {
+        steps.begin("comparing vectors", (coverage.ready + coverage.stale) * 2);
         let space = coverage.space;
-        let (source, copied) = (digest_vectors(from, &space).await?, digest_vectors(to, &space).await?);
+        let source = digest::vectors(from, &space, &mut steps).await?;
+        let copied = digest::vectors(to, &space, &mut steps).await?;
         vectors.push((space, same("vectors", &source, &copied)?));
     }
-    let jobs = same("jobs", &digest_jobs(from).await?, &digest_jobs(to).await?)?;
+    let jobs = same("jobs", &digest::jobs(from).await?, &digest::jobs(to).await?)?;
+    same("keys", &digest::keys(from).await?, &digest::keys(to).await?)?;
+    to.end_move(from.last_track_id().await?).await?;
     Ok(Transferred { tracks, vectors, jobs })
 }
 
@@ -106,37 +166,53 @@ impl Steps<'_> {
     }
 }
 
-/// A destination that holds tracks which the source lacks is another library's.
-async fn refuse_strangers(from: &dyn Database, to: &dyn Database) -> Result<(), TransferError> {
+/// What an earlier try brought and the source has lost or changed since. A track that changed goes whole: its old path may be
+/// another's by now.
+async fn remove_strangers(from: &dyn Portable, to: &dyn Portable) -> Result<(), StoreError> {
     let mut after = 0;
     loop {
-        let there = to.fingerprints(after, BATCH).await?;
-        let Some(last) = there.last() else { return Ok(()) };
-        after = last.track_id.get();
-        let ids: Vec<TrackId> = there.iter().map(|print| print.track_id).collect();
-        let known = from.tracks(ids.clone()).await?;
-        if let Some(stranger) = ids.into_iter().find(|id| !known.iter().any(|track| track.id == *id)) {
-            return Err(TransferError::Occupied(stranger));
+        let there = to.page(after, 0, BATCH).await?;
+        let Some(last) = there.last() else { break };
+        after = last.id.get();
+        let known = from.tracks(there.iter().map(|track| track.id).collect()).await?;
+        let strange: Vec<TrackId> =
+            there.into_iter().filter(|track| !known.contains(track)).map(|track| track.id).collect();
+        if !strange.is_empty() {
+            to.remove(strange).await?;
         }
     }
+    for coverage in to.spaces().await? {
+        let (space, mut after) = (&coverage.space, 0);
+        loop {
+            let there = to.vector_fingerprints(space, after, BATCH).await?;
+            let Some(last) = there.last() else { break };
+            after = last.track_id.get();
+            let ids: Vec<TrackId> = there.iter().map(|print| print.track_id).collect();
+            let known = from.vectors(space, ids.clone()).await?;
+            for id in ids.into_iter().filter(|id| !known.iter().any(|vector| vector.track_id == *id)) {
+                to.remove_vector(space, id).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
-async fn copy_tracks(from: &dyn Database, to: &dyn Destination, steps: &mut Steps<'_>) -> Result<(), StoreError> {
+async fn copy_tracks(from: &dyn Portable, to: &dyn Portable, steps: &mut Steps<'_>) -> Result<(), StoreError> {
     let mut after = 0;
     loop {
         let mut page = from.page(after, 0, BATCH).await?;
         let (read, Some(last)) = (page.len(), page.last()) else { return Ok(()) };
         after = last.id.get();
         let there = to.tracks(page.iter().map(|track| track.id).collect()).await?;
-        page.retain(|track| !there.contains(track));
+        page.retain(|track| !there.iter().any(|known| known.id == track.id));
         to.restore_tracks(page).await?;
         steps.done(read);
     }
 }
 
 async fn copy_vectors(
-    from: &dyn Database,
-    to: &dyn Destination,
+    from: &dyn Portable,
+    to: &dyn Portable,
     space: &Space,
     steps: &mut Steps<'_>,
 ) -> Result<(), StoreError> {
@@ -152,7 +228,7 @@ async fn copy_vectors(
     }
 }
 
-async fn copy_jobs(from: &dyn Database, to: &dyn Destination) -> Result<(), StoreError> {
+async fn copy_jobs(from: &dyn Portable, to: &dyn Portable) -> Result<(), StoreError> {
     let mut after = None;
     loop {
         let mut page = from.jobs(None, after, BATCH).await?;
@@ -161,62 +237,4 @@ async fn copy_jobs(from: &dyn Database, to: &dyn Destination) -> Result<(), Stor
         page.retain(|job| job.state != JobState::Running);
         to.restore_jobs(page).await?;
     }
-}
-
-/// Rows counted, and a hash over all that they hold.
-#[derive(Default)]
-struct Counted {
-    rows: u64,
-    hash: Sha256,
-}
-
-impl Counted {
-    fn add(&mut self, row: &dyn Debug) {
-        self.rows += 1;
-        self.hash.update(format!("{row:?}\n"));
-    }
-}
-
-fn same(what: &'static str, source: &Counted, copied: &Counted) -> Result<u64, TransferError> {
-    let equal = source.rows == copied.rows && source.hash.clone().finalize() == copied.hash.clone().finalize();
-    if equal { Ok(source.rows) } else { Err(TransferError::Differs(what)) }
-}
-
-async fn digest_tracks(store: &dyn Database, steps: &mut Steps<'_>) -> Result<Counted, StoreError> {
-    let (mut counted, mut after) = (Counted::default(), 0);
-    steps.done = 0;
-    loop {
-        let page = store.page(after, 0, BATCH).await?;
-        let Some(last) = page.last() else { return Ok(counted) };
-        after = last.id.get();
-        page.iter().for_each(|track| counted.add(track));
-        steps.done(page.len());
-    }
-}
-
-async fn digest_vectors(store: &dyn Database, space: &Space) -> Result<Counted, StoreError> {
-    let (mut counted, mut after) = (Counted::default(), 0);
-    loop {
-        let page = store.vector_page(space, after, 0, BATCH).await?;
-        let Some(last) = page.last() else { return Ok(counted) };
-        after = last.track_id.get();
-        for stored in page {
-            let hashes = (&stored.content_hash, &stored.metadata_hash);
-            counted.add(&(stored.track_id, &stored.space, hashes, stored.updated_at, bits(&stored)));
-        }
-    }
-}
-
-async fn digest_jobs(store: &dyn Database) -> Result<Counted, StoreError> {
-    let (mut counted, mut after): (_, Option<JobId>) = (Counted::default(), None);
-    loop {
-        let page = store.jobs(None, after, BATCH).await?;
-        let Some(last) = page.last() else { return Ok(counted) };
-        after = Some(last.job.id.clone());
-        page.iter().filter(|job| job.state != JobState::Running).for_each(|job| counted.add(job));
-    }
-}
-
-fn bits(stored: &StoredVector) -> Vec<u32> {
-    stored.vector.as_slice().iter().map(|number| number.to_bits()).collect()
 }

@@ -5,8 +5,8 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use soniquebay_domain::{FieldError, Filter, Space, TrackId};
-use soniquebay_search::{Answer, Found, Seed, SimilarOptions, Why};
-use soniquebay_wire::{FilterInput, ProblemView, TrackView};
+use soniquebay_search::{Answer, Found, Like, Near, Seed, SimilarOptions, Why};
+use soniquebay_wire::{FilterInput, ProblemView, TrackView, read_embedding};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -24,16 +24,22 @@ pub(crate) fn routes() -> OpenApiRouter<Services> {
     OpenApiRouter::new().routes(routes!(similar_to_seeds))
 }
 
-/// Several tracks to find more of.
+/// Typed texts among them: each is embedded.
+const MAX_TEXTS: usize = 16;
+
+/// Letters of a text.
+const TEXT_LETTERS: usize = 1024;
+
+/// Tracks, texts and vectors to find more of.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
-    "seeds": [{"track_id": 123}, {"track_id": 7, "weight": -0.5}],
+    "seeds": [{"track_id": 123}, {"text": "slow and warm", "weight": 0.5}, {"track_id": 7, "weight": -0.5}],
     "filters": {"genre": "rock", "exclude_same_artist": true, "year_range": {"min": 2000, "max": 2020}},
     "limit": 10, "relax": true
 }))]
 pub(crate) struct SeedsInput {
-    /// The tracks, 1 to 100.
+    /// Tracks, texts and vectors, 1 to 100, of which up to 16 texts.
     #[schema(min_items = 1, max_items = 100)]
     seeds: Vec<SeedInput>,
     /// Which tracks may be answered.
@@ -58,12 +64,19 @@ pub(crate) struct SeedsInput {
     fold: Option<bool>,
 }
 
-/// One of them.
+/// One of them: exactly one of `track_id`, `text` and `embedding`.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SeedInput {
+    /// A track.
     #[schema(minimum = 1)]
-    track_id: i64,
+    track_id: Option<i64>,
+    /// What somebody typed.
+    #[schema(min_length = 1, max_length = 1024)]
+    text: Option<String>,
+    /// A vector, as long as those of the space.
+    #[schema(min_items = 1, max_items = 4096)]
+    embedding: Option<Vec<f64>>,
     /// How much it counts, 1 where left out; below 0, the answer goes away from it.
     weight: Option<f64>,
 }
@@ -75,6 +88,10 @@ pub(crate) struct AnswerView {
     space: String,
     /// The tracks.
     items: Vec<FoundView>,
+    /// Whether typed words were looked for in names alone, as the server that knows their meaning is away.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    names_only: bool,
 }
 
 /// One track of an answer.
@@ -108,6 +125,10 @@ pub(crate) struct WhyView {
     sound: Option<f32>,
     /// Facts that agree with a seed's: "same genre", "near tempo".
     closest: Vec<&'static str>,
+    /// The measured numbers that are nearest a seed's, the most telling first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    near: Vec<NearView>,
     /// For a typed search: "text", "meaning" or "both".
     #[serde(skip_serializing_if = "Option::is_none")]
     matched: Option<&'static str>,
@@ -118,26 +139,46 @@ pub(crate) struct WhyView {
     relaxed: Vec<&'static str>,
 }
 
+/// A measured number that a track shares with a seed, in the unit of the track's field.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct NearView {
+    /// Which: "tempo", "danceability", "energy", "valence", "acousticness", "instrumentalness", "loudness", "duration", "year".
+    number: &'static str,
+    /// What the seed has.
+    seed: f64,
+    /// What the track has.
+    track: f64,
+}
+
+impl From<Near> for NearView {
+    fn from(Near { number, seed, track }: Near) -> Self {
+        Self { number, seed, track }
+    }
+}
+
 impl From<Answer> for AnswerView {
     fn from(answer: Answer) -> Self {
-        Self { space: answer.space.to_string(), items: answer.items.into_iter().map(FoundView::from).collect() }
+        let items = answer.items.into_iter().map(FoundView::from).collect();
+        Self { space: answer.space.to_string(), items, names_only: answer.names_only }
     }
 }
 
 impl From<Found> for FoundView {
     fn from(found: Found) -> Self {
-        let Why { words, numbers, sound, closest, matched, relaxed } = found.why;
+        let Why { words, numbers, sound, closest, near, matched, relaxed } = found.why;
+        let near = near.into_iter().map(NearView::from).collect();
+        let matched = matched.map(|matched| matched.name());
         Self {
             track: TrackView::from(&found.track),
             score: found.score,
             distance: 1.0 - found.score,
-            why: WhyView { words, numbers, sound, closest, matched: matched.map(|matched| matched.name()), relaxed },
+            why: WhyView { words, numbers, sound, closest, near, matched, relaxed },
             versions: found.versions.into_iter().map(TrackId::get).collect(),
         }
     }
 }
 
-/// More like several tracks, and less like others
+/// More like several tracks, typed words and vectors, and less like others
 #[utoipa::path(
     post, path = "/api/similar", operation_id = "similar_to_seeds", tag = "search",
     request_body = SeedsInput,
@@ -156,7 +197,7 @@ pub(crate) async fn similar_to_seeds(
     body: JsonBody,
 ) -> Result<Json<AnswerView>, ApiError> {
     let input: SeedsInput = body.read(Code::InvalidFilter)?;
-    let seeds = read_seeds(&input.seeds)?;
+    let seeds = read_seeds(input.seeds)?;
     let options = OptionsInput {
         filters: input.filters,
         limit: input.limit,
@@ -171,19 +212,38 @@ pub(crate) async fn similar_to_seeds(
     Ok(Json(answer.await??.into()))
 }
 
-fn read_seeds(given: &[SeedInput]) -> Result<Vec<Seed>, ApiError> {
+fn read_seeds(given: Vec<SeedInput>) -> Result<Vec<Seed>, ApiError> {
     let refuse = |reason: String| ApiError::fields(Code::InvalidFilter, vec![FieldError::new("seeds", reason)]);
     if given.is_empty() || given.len() > MAX_SEEDS {
         return Err(refuse(format!("{} seeds: 1 to {MAX_SEEDS} are needed", given.len())));
     }
-    let read = |(index, seed): (usize, &SeedInput)| {
-        let track_id = TrackId::new(seed.track_id)
-            .ok_or_else(|| refuse(format!("seed {index}: {} is no track id", seed.track_id)))?;
+    let texts = given.iter().filter(|seed| seed.text.is_some()).count();
+    if texts > MAX_TEXTS {
+        return Err(refuse(format!("{texts} texts: at most {MAX_TEXTS} of the seeds may be texts")));
+    }
+    let read = |(index, seed): (usize, SeedInput)| {
         let weight = seed.weight.unwrap_or(1.0) as f32;
         // Infinite is what a number too large for single precision becomes.
-        if weight.is_finite() { Ok(Seed { track_id, weight }) } else { Err(refuse(format!("seed {index}: weight"))) }
+        if !weight.is_finite() {
+            return Err(refuse(format!("seed {index}: weight")));
+        }
+        let like = read_seed(seed).map_err(|reason| refuse(format!("seed {index}: {reason}")))?;
+        Ok(Seed { like, weight })
     };
-    given.iter().enumerate().map(read).collect()
+    given.into_iter().enumerate().map(read).collect()
+}
+
+fn read_seed(seed: SeedInput) -> Result<Like, String> {
+    match (seed.track_id, seed.text, seed.embedding) {
+        (Some(id), None, None) => TrackId::new(id).map(Like::Track).ok_or_else(|| format!("{id} is no track id")),
+        (None, Some(text), None) if text.trim().is_empty() => Err("text is empty".to_owned()),
+        (None, Some(text), None) if text.chars().count() > TEXT_LETTERS => {
+            Err(format!("text has more than {TEXT_LETTERS} characters"))
+        }
+        (None, Some(text), None) => Ok(Like::Words(text)),
+        (None, None, Some(numbers)) => read_embedding(&numbers).map(Like::Vector).map_err(|error| error.to_string()),
+        _ => Err("exactly one of track_id, text and embedding is needed".to_owned()),
+    }
 }
 
 /// What the bodies of all searches share, as it was sent.

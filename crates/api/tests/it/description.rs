@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 
 use axum::http::StatusCode;
+use serde_json::Value;
 
 use crate::app::App;
 
@@ -59,10 +60,67 @@ async fn every_route_is_described() {
     }
 }
 
+/// Whether an example has what its schema asks for and nothing that it does not know.
+fn check_example(description: &Value, schema: &Value, example: &Value, place: &str) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let name = reference.rsplit('/').next().unwrap();
+        return check_example(description, &description["components"]["schemas"][name], example, place);
+    }
+    if let Some(forms) = schema["oneOf"].as_array() {
+        let of_kind = |kind: &str| forms.iter().find(|form| form["type"] == kind || form.get("$ref").is_some());
+        let kind = if example.is_array() { "array" } else { "object" };
+        return of_kind(kind).map_or((), |form| check_example(description, form, example, place));
+    }
+    if let (Some(items), Some(examples)) = (schema.get("items"), example.as_array()) {
+        for (index, example) in examples.iter().enumerate() {
+            check_example(description, items, example, &format!("{place}[{index}]"));
+        }
+    }
+    if let (Some(known), Some(members)) = (schema["properties"].as_object(), example.as_object()) {
+        for (name, member) in members {
+            let of = known.get(name).unwrap_or_else(|| panic!("{place}.{name} is not described"));
+            check_example(description, of, member, &format!("{place}.{name}"));
+        }
+        for name in schema["required"].as_array().into_iter().flatten() {
+            assert!(members.contains_key(name.as_str().unwrap()), "{place} lacks {name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_operation_shows_examples_and_its_errors() {
+    let description = App::new().await.get("/openapi.json").await.json();
+    for (path, item) in description["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let place = format!("{method} {path}");
+            for (kind, content) in operation["requestBody"]["content"].as_object().into_iter().flatten() {
+                let schema = &content["schema"];
+                let name = schema["$ref"].as_str().or(schema["items"]["$ref"].as_str()).unwrap_or_default();
+                let shared = &description["components"]["schemas"][name.rsplit('/').next().unwrap()]["example"];
+                assert!(content.get("example").is_some() || !shared.is_null(), "{place}: no example of {kind}");
+            }
+            let responses = operation["responses"].as_object().unwrap();
+            assert!(responses.keys().any(|status| status.starts_with('2')), "{place}: no answer");
+            assert!(responses.keys().any(|status| status.starts_with('4')), "{place}: no error");
+            for (status, response) in responses {
+                assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{place} {status}");
+                for (kind, content) in response["content"].as_object().into_iter().flatten() {
+                    let example =
+                        content.get("example").unwrap_or_else(|| panic!("{place} {status}: no example of {kind}"));
+                    check_example(&description, &content["schema"], example, &format!("{place} {status}"));
+                    if kind == "application/problem+json" {
+                        assert_eq!(example["status"].to_string(), *status, "{place}");
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn bounds_and_both_forms_of_lists_are_described() {
     let description = App::new().await.get("/openapi.json").await.json();
-    let schema = |path: &str, name: &str| -> serde_json::Value {
+    let schema = |path: &str, name: &str| -> Value {
         let parameters = description["paths"][path]["get"]["parameters"].as_array().unwrap().iter();
         parameters.clone().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{path} {name}"))["schema"].clone()
     };

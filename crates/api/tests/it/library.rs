@@ -221,3 +221,38 @@ async fn what_is_clamped_is_told() {
     assert_eq!((&report["created"], &report["clamped"][0]["index"]), (&json!(2), &json!(1)), "{report}");
     assert_eq!(report["clamped"][0]["errors"][0]["field"], "danceability");
 }
+
+#[tokio::test]
+async fn reads_are_spared_whoever_has_them_already() {
+    let app = App::new().await;
+    app.add(json!({"id": 1, "title": "One"}), [1.0, 0.0, 0.0]).await;
+    let ask = async |path: &str, known: Option<&str>| {
+        let request =
+            Request::get(path).header("host", "localhost").header("if-none-match", known.unwrap_or("\"none\""));
+        app.send(request.body(Body::empty()).unwrap()).await
+    };
+    for path in [
+        "/api/tracks",
+        "/api/tracks?after=0&fields=id",
+        "/api/tracks/1",
+        "/api/track-vectors/1",
+        "/api/track-vectors?after=0",
+        "/api/spaces",
+        "/api/spaces/",
+    ] {
+        let first = ask(path, None).await;
+        let etag = first.header("etag").to_owned();
+        assert!(first.status == StatusCode::OK && etag.contains('"'), "{path}: {etag}");
+        for known in [etag.clone(), format!("\"other\", {etag}"), etag.trim_start_matches("W/").to_owned(), "*".into()]
+        {
+            let again = ask(path, Some(&known)).await;
+            assert_eq!((again.status, again.text().as_str()), (StatusCode::NOT_MODIFIED, ""), "{path} {known}");
+            assert_eq!(again.header("etag"), etag);
+        }
+    }
+    let (list, one) = (ask("/api/tracks", None).await, ask("/api/tracks/1", None).await);
+    app.send_json(Method::PATCH, "/api/tracks/1", &json!({"title": "Two"})).await;
+    assert_eq!(ask("/api/tracks", Some(list.header("etag"))).await.status, StatusCode::OK, "it changed");
+    assert_eq!(ask("/api/tracks/1", Some(one.header("etag"))).await.status, StatusCode::OK, "it changed");
+    assert_eq!(ask("/api/tracks?limit=0", Some("*")).await.status, StatusCode::UNPROCESSABLE_ENTITY, "errors are told");
+}

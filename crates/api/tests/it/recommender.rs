@@ -122,6 +122,35 @@ async fn several_seeds_pull_and_push() {
 }
 
 #[tokio::test]
+async fn words_and_vectors_are_seeds_too() {
+    let app = app().await;
+    let ask = async |seeds: Value| app.post("/api/similar", &json!({ "seeds": seeds, "limit": 3 })).await;
+    let by_track = ask(json!([{"track_id": 1}])).await.json();
+    let own = app.get("/api/track-vectors/1").await.json()["embedding"].clone();
+    let by_vector = ask(json!([{ "embedding": own }])).await.json();
+    assert_eq!(by_vector["items"][0]["track"]["id"], 1, "a vector leaves no track out: {by_vector}");
+    assert_eq!(by_vector["items"][1]["track"]["id"], by_track["items"][0]["track"]["id"]);
+    let words = ask(json!([{"text": "warm"}, {"track_id": 1, "weight": 0.5}])).await;
+    assert_eq!(words.status, 200, "{}", words.text());
+    let many: Vec<Value> = (0..17).map(|n| json!({ "text": format!("t{n}") })).collect();
+    for (wrong, says) in [
+        (json!([{}]), "exactly one of"),
+        (json!([{"track_id": 1, "text": "warm"}]), "exactly one of"),
+        (json!([{"text": " "}]), "empty"),
+        (json!([{ "text": "x".repeat(1025) }]), "1024 characters"),
+        (json!(many), "at most 16"),
+        (json!([{"embedding": [0.0, 0.0, 0.0]}]), "direction"),
+        (json!([{"embedding": []}]), "seed 0"),
+        (json!([{"text": "warm", "weight": 1e300}]), "weight"),
+    ] {
+        let problem = ask(wrong).await.problem(422, "invalid_filter");
+        assert!(problem["detail"].as_str().unwrap().contains(says), "{problem}");
+    }
+    let short = ask(json!([{"embedding": [1.0, 0.0]}])).await.problem(422, "invalid_vector");
+    assert!(short["detail"].as_str().unwrap().contains("2 numbers"), "{short}");
+}
+
+#[tokio::test]
 async fn typed_words_find_names_and_meanings() {
     let app = app().await;
     let answer = app.get("/api/search?q=warm&limit=3").await.json();

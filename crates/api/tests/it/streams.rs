@@ -78,6 +78,28 @@ async fn an_import_that_breaks_off_keeps_what_had_come() {
 }
 
 #[tokio::test]
+async fn an_import_takes_no_more_than_it_writes() {
+    let app = App::new().await;
+    let catalog = app.services.catalog.clone();
+    let furthest = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let seen = std::sync::Arc::clone(&furthest);
+    // What is asked for before it can be written has to be held somewhere.
+    let parts = stream::iter(0..60usize).then(move |part| {
+        let (catalog, seen) = (catalog.clone(), seen.clone());
+        async move {
+            let written = catalog.counts().await.unwrap().tracks;
+            seen.fetch_max((part as u64 * 500).saturating_sub(written), std::sync::atomic::Ordering::SeqCst);
+            Ok::<_, Infallible>(lines(part * 500..(part + 1) * 500))
+        }
+    });
+    let report =
+        app.send_text(Method::POST, "/api/tracks/batch", "application/x-ndjson", Body::from_stream(parts)).await;
+    assert_eq!(report.json()["created"], 30_000);
+    let ahead = furthest.load(std::sync::atomic::Ordering::SeqCst);
+    assert!(ahead <= 1_000, "{ahead} tracks were taken before they could be written");
+}
+
+#[tokio::test]
 async fn lines_have_several_names() {
     let app = App::new().await;
     for (index, kind) in ["application/x-ndjson", "application/ndjson", "application/jsonl"].into_iter().enumerate() {
@@ -92,10 +114,11 @@ async fn only_imports_and_events_may_take_long() {
     let app = App::new().await;
     let slowly = || {
         let pause = |part: Bytes| async move {
-            tokio::time::sleep(Duration::from_secs(11)).await;
+            // Shorter than a body may pause, and together longer than a request may take.
+            tokio::time::sleep(Duration::from_secs(8)).await;
             Ok::<_, Infallible>(part)
         };
-        Body::from_stream(stream::iter([lines(0..1), lines(1..2), lines(2..3)]).then(pause))
+        Body::from_stream(stream::iter([lines(0..1), lines(1..2), lines(2..3), lines(3..4)]).then(pause))
     };
     let post = |path, kind| app.send_text(Method::POST, path, kind, slowly());
     let (lines, array, elsewhere) = tokio::join!(
@@ -103,7 +126,7 @@ async fn only_imports_and_events_may_take_long() {
         post("/api/tracks/batch", "application/json"),
         post("/api/tracks", "application/vnd.ndjson+json"),
     );
-    assert_eq!(lines.json()["created"], 3);
+    assert_eq!(lines.json()["created"], 4);
     array.problem(503, "unavailable");
     elsewhere.problem(503, "unavailable");
 }

@@ -90,6 +90,6 @@ async fn show(library: &Library, track: &Track) -> anyhow::Result<()> {
         filter: soniquebay_domain::Filter { exclude_same_artist: true, ..Default::default() },
         ..SimilarOptions::default()
     };
-    let seeds = [Seed { track_id: track.id, weight: 1.0 }];
+    let seeds = [Seed::track(track.id)];
     output::answer(&library.recommender_on_disk().await?.similar(&seeds, options).await?)
 }

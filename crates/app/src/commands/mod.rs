@@ -2,6 +2,7 @@
 
 mod analysis;
 mod config;
+mod db;
 mod demo;
 mod doctor;
 mod eval;
@@ -46,6 +47,7 @@ pub(crate) async fn run(cli: Cli, settings: Settings) -> anyhow::Result<()> {
         Command::Jobs(command) => or_stop(jobs::run(&cli, command), &stop).await,
         Command::Analysis(command) => or_stop(analysis::run(&cli, command), &stop).await,
         Command::Spaces(command) => or_stop(spaces::run(&cli, command), &stop).await,
+        Command::Db(command) => db::run(&cli, command, &stop).await,
         Command::Model(command) => model::run(&cli, command, &stop).await,
         Command::Doctor(args) => or_stop(doctor::run(&cli, args, &settings), &stop).await,
         Command::Health(args) => or_stop(health::run(args), &stop).await,

@@ -1,7 +1,7 @@
 use soniquebay_domain::{EmbedError, Track, TrackId};
-use soniquebay_search::{SearchError, Seed, SimilarOptions};
+use soniquebay_search::{Like, SearchError, Seed, SimilarOptions};
 
-use crate::cli::{AnswerArgs, Cli, SimilarArgs};
+use crate::cli::{AnswerArgs, Cli, SimilarArgs, Weighed};
 use crate::exit::End;
 use crate::library::Library;
 use crate::output;
@@ -11,8 +11,7 @@ const SURE_ENOUGH: f32 = 0.6;
 
 pub(crate) async fn run(cli: &Cli, args: &SimilarArgs) -> anyhow::Result<()> {
     let library = Library::open(cli).await?;
-    let track = resolve(&library, &args.track).await?;
-    let seeds = [Seed { track_id: track.id, weight: 1.0 }];
+    let (seeds, tracks) = seeds(&library, args).await?;
     let options = SimilarOptions { numbers: args.numbers, sound: args.sound, ..options(&args.answer)? };
     let answer = match library.recommender_on_disk().await?.similar(&seeds, options).await {
         Ok(answer) => answer,
@@ -22,10 +21,46 @@ pub(crate) async fn run(cli: &Cli, args: &SimilarArgs) -> anyhow::Result<()> {
         Err(error) => return Err(end(error)),
     };
     if args.answer.json {
-        return output::json(&output::AnswerJson::new(Some(&track), &answer));
+        let of = args.track.as_ref().and_then(|_| tracks.first());
+        return output::json(&output::AnswerJson::new(of, &answer));
     }
-    output::line(&format!("like {}", output::track_line(&track)))?;
+    output::line(&asked(&seeds, &tracks))?;
     if answer.items.is_empty() { output::line("no other track passes these filters") } else { output::answer(&answer) }
+}
+
+/// What the arguments name, and the tracks among it in their order.
+async fn seeds(library: &Library, args: &SimilarArgs) -> anyhow::Result<(Vec<Seed>, Vec<Track>)> {
+    let (mut seeds, mut tracks) = (Vec::new(), Vec::new());
+    let named = args.track.iter().map(|name| (1.0, name));
+    let liked = args.like.iter().map(|like| (like.weight, &like.what));
+    let unliked = args.unlike.iter().map(|unlike| (-unlike.weight, &unlike.what));
+    for (weight, name) in named.chain(liked).chain(unliked) {
+        let track = resolve(library, name).await?;
+        seeds.push(Seed::track(track.id).weighing(weight));
+        tracks.push(track);
+    }
+    let words = |text: &Weighed| Seed { like: Like::Words(text.what.clone()), weight: text.weight };
+    seeds.extend(args.text.iter().map(words));
+    Ok((seeds, tracks))
+}
+
+/// The question in one line, in the order of the seeds.
+fn asked(seeds: &[Seed], tracks: &[Track]) -> String {
+    let mut tracks = tracks.iter();
+    let parts = seeds.iter().filter_map(|seed| {
+        let what = match &seed.like {
+            Like::Track(_) => output::track_line(tracks.next()?),
+            Like::Words(words) => format!("{words:?}"),
+            Like::Vector(_) => return None,
+        };
+        Some(match seed.weight {
+            1.0 => format!("like {what}"),
+            -1.0 => format!("unlike {what}"),
+            weight if weight < 0.0 => format!("unlike {what} (× {})", -weight),
+            weight => format!("like {what} (× {weight})"),
+        })
+    });
+    parts.collect::<Vec<_>>().join(", ")
 }
 
 /// The options that `--limit` and the filters name.

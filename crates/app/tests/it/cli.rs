@@ -6,10 +6,12 @@ use crate::program::Data;
 fn help_teaches() {
     let data = Data::without_model();
     let help = data.run(&["--help"]).expect(0).out;
-    for word in ["serve", "scan", "import", "similar", "search", "eval", "model", "demo", "Examples:", "Exit codes:"] {
+    for word in
+        ["serve", "scan", "import", "similar", "search", "eval", "model", "db", "demo", "Examples:", "Exit codes:"]
+    {
         assert!(help.contains(word), "{word} in {help}");
     }
-    for command in ["serve", "scan", "import", "similar", "search", "eval", "demo"] {
+    for command in ["serve", "scan", "import", "similar", "search", "eval", "db", "demo"] {
         assert!(data.run(&[command, "--help"]).expect(0).out.contains("Usage:"));
     }
     data.run(&["no-such-command"]).expect(2);
@@ -54,6 +56,17 @@ fn imports_say_what_they_did_and_twice_changes_nothing() {
     assert!(none["items"].as_array().unwrap().is_empty());
     let relaxed = ["similar", "So What", "--years", "2001..", "--relax", "--fold", "--numbers", "0.5"];
     assert!(data.run(&relaxed).expect(0).out.contains("other year"));
+    let both =
+        ["similar", "So What", "--like", "0.5*Jóga", "--unlike", "0.1*Blue in Green", "--text", "0.2*slow and cold"];
+    let both = data.run(&both).expect(0).out;
+    for part in
+        ["like Miles Davis – So What", "like Björk – Jóga (× 0.5)", "unlike Miles Davis – Blue", "\"slow and cold\""]
+    {
+        assert!(both.contains(part), "{part} in {both}");
+    }
+    let by_words = data.run(&["similar", "--text", "jazz trumpet", "--limit", "1", "--json"]).expect(0).json();
+    assert_eq!(by_words["items"][0]["track"]["artist"], "Miles Davis", "{by_words}");
+    data.run(&["similar", "--unlike", "1"]).expect(2);
     data.run(&["similar", "So What", "--numbers", "2"]).expect(2);
     data.run(&["similar", "So What", "--bpm-octaves"]).expect(2);
     assert!(data.run(&["similar", "nothing like this"]).expect(3).err.contains("no track"));

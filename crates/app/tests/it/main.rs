@@ -11,9 +11,12 @@
 
 mod access;
 mod bad_input;
+mod bulk;
 mod cli;
 mod configuration;
 mod containers;
+mod contract;
+mod db;
 mod demo_catalogue;
 mod doctor;
 mod embedding;

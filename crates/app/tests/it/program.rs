@@ -160,6 +160,19 @@ impl Server {
         read(self.agent.run(request.body(body.to_owned()).unwrap()).unwrap())
     }
 
+    /// The most memory that it has held at once so far, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// Sends what a reader gives, of a length that nobody knows beforehand.
+    pub(crate) fn stream(&self, path: &str, kind: &str, mut body: impl std::io::Read) -> (u16, Value) {
+        let request = self.agent.post(self.url(path)).header("content-type", kind);
+        read(request.send(ureq::SendBody::from_reader(&mut body)).unwrap())
+    }
+
     fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }

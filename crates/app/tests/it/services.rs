@@ -281,3 +281,14 @@ fn contradictions_refuse_to_start_and_say_why() {
     refused("serve", &[("DATABASE_URL", "mysql://user:secret@host/x")], &["DATABASE_URL", "postgres://"]);
     refused("serve", &[("REDIS_URL", "nonsense")], &["REDIS_URL"]);
 }
+
+#[test]
+fn a_machine_whose_clock_is_wrong_goes_by_the_databases() {
+    let (data, url) = (Data::without_model(), PostgresServer::shared().new_database());
+    let mut command = data.command(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env("DATABASE_URL", &url).env("LD_PRELOAD", crate::faults::faketime()).env("FAKETIME", "+7200s");
+    let server = Server::start(command);
+    assert_eq!(server.post("/api/tracks/", &track("One", "Jazz")).0, 201);
+    let late = "SELECT max(abs(run_at - extract(epoch FROM clock_timestamp()) * 1000)) < 60000 FROM jobs";
+    assert_eq!(PostgresServer::shared().sql(&url, late), "t");
+}

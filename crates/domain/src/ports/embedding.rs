@@ -84,6 +84,11 @@ pub trait Vectorizer: Send + Sync {
     /// How many leading numbers of a vector come from words; the rest are measured numbers.
     fn text_dims(&self) -> usize;
 
+    /// A track's measured numbers as they are compared: each with its name, about −3 to 3, 0 where unknown.
+    fn numbers(&self, _track: &TrackFields) -> Vec<(&'static str, f32)> {
+        Vec::new()
+    }
+
     /// One vector a track, in order.
     async fn vectorize(&self, tracks: Vec<TrackFields>) -> Result<Vec<Vector>, EmbedError>;
 

@@ -29,6 +29,42 @@ const TRIES: u32 = 6;
 const SETTINGS: &str = "-c statement_timeout=60s -c lock_timeout=20s -c idle_in_transaction_session_timeout=30s \
      -c TimeZone=UTC -c client_min_messages=warning -c jit=off";
 
+/// Without bounds of time, for what reads or writes a whole library.
+const PATIENT: &str = "-c statement_timeout=0 -c lock_timeout=20s -c idle_in_transaction_session_timeout=0 -c TimeZone=UTC \
+     -c client_min_messages=warning -c jit=off";
+
+/// The name that connections have in the server's lists.
+pub(super) const NAME: &str = "soniquebay";
+
+/// What connections are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// A role or a command, beside any number of others.
+    Beside,
+    /// Whoever looks after the whole database.
+    Upkeep,
+    /// One connection, which sees the database as it was when it was made.
+    Snapshot,
+}
+
+impl Manner {
+    fn settings(self) -> &'static str {
+        if self == Self::Beside { SETTINGS } else { PATIENT }
+    }
+
+    fn name(self) -> &'static str {
+        if self == Self::Beside { NAME } else { "soniquebay db" }
+    }
+
+    /// What a new connection begins with. Loads pgvector's library: settings of it that come before are never checked.
+    fn beginning(self) -> &'static str {
+        match self {
+            Self::Beside | Self::Upkeep => "SELECT '[1]'::vector",
+            Self::Snapshot => "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SELECT '[1]'::vector",
+        }
+    }
+}
+
 /// The server, as a pool of connections to it.
 #[derive(Clone)]
 pub(super) struct Server {
@@ -40,17 +76,17 @@ pub(super) struct Server {
 
 impl Server {
     /// Reads the address. Connects when it is first asked something.
-    pub(super) fn new(url: &str) -> Result<Self, StoreError> {
+    pub(super) fn new(url: &str, manner: Manner) -> Result<Self, StoreError> {
         let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
             let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
             StoreError::Unavailable(format!(
                 "DATABASE_URL is no PostgreSQL address ({cause}): write postgres://user:password@host:5432/database"
             ))
         })?;
-        let options = [config.get_options().unwrap_or_default(), SETTINGS].join(" ");
+        let options = [config.get_options().unwrap_or_default(), manner.settings()].join(" ");
         config.options(options.trim());
-        if config.get_application_name().is_none() {
-            config.application_name("soniquebay");
+        if config.get_application_name().is_none() || manner != Manner::Beside {
+            config.application_name(manner.name());
         }
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT);
@@ -66,16 +102,13 @@ impl Server {
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
         let pool = Pool::builder(manager)
-            .max_size(CONNECTIONS)
+            .max_size(if manner == Manner::Snapshot { 1 } else { CONNECTIONS })
             .wait_timeout(Some(PATIENCE))
             .create_timeout(Some(CONNECT * 2))
             .recycle_timeout(Some(CONNECT))
             .runtime(Runtime::Tokio1)
-            .post_create(Hook::async_fn(|client, _| {
-                Box::pin(async move {
-                    // Loads pgvector's library: settings of it that come before are never checked.
-                    client.batch_execute("SELECT '[1]'::vector").await.map_err(HookError::Backend)
-                })
+            .post_create(Hook::async_fn(move |client, _| {
+                Box::pin(async move { client.batch_execute(manner.beginning()).await.map_err(HookError::Backend) })
             }))
             .build()
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
@@ -232,16 +265,16 @@ pub(super) async fn execute(
 
 #[cfg(test)]
 mod tests {
-    use super::Server;
+    use super::{Manner, Server};
 
     #[tokio::test]
     async fn a_password_is_never_shown() {
-        let server = Server::new("postgres://user:s3cret@db.example:5433/library").unwrap();
+        let server = Server::new("postgres://user:s3cret@db.example:5433/library", Manner::Beside).unwrap();
         assert_eq!(server.address(), "db.example:5433/library");
         for wrong in
             ["postgres://user:s3cret@:x/", "http://user:s3cret@host/", "s3cret", "postgres://u:s3cret@h/d?nonsense=1"]
         {
-            if let Err(error) = Server::new(wrong) {
+            if let Err(error) = Server::new(wrong, Manner::Beside) {
                 assert!(!error.to_string().contains("s3cret"), "{error}");
             }
         }

@@ -26,8 +26,8 @@ pub(super) const OLDEST_PGVECTOR: [u32; 3] = [0, 8, 3];
 /// How long other processes' migrations are waited for, and ours may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Checks what the server is, and brings the database to the newest format.
-pub(super) async fn migrate(server: &Server) -> Result<(), StoreError> {
+/// Checks what the server is, and brings the database to the newest format; says from which, if it was ours, to which.
+pub(super) async fn migrate(server: &Server) -> Result<(Option<i64>, i64), StoreError> {
     let (mut client, connection) = server.alone().await?;
     let driver = tokio::spawn(connection);
     let done = tokio::time::timeout(PATIENCE, steps(&mut client, server.address())).await;
@@ -38,7 +38,7 @@ pub(super) async fn migrate(server: &Server) -> Result<(), StoreError> {
     }
 }
 
-async fn steps(client: &mut Client, address: &str) -> Result<(), SqlError> {
+async fn steps(client: &mut Client, address: &str) -> Result<(Option<i64>, i64), SqlError> {
     let unusable = |reason: String| StoreError::Unavailable(format!("PostgreSQL at {address}: {reason}"));
     let row = client
         .query_one("SELECT current_setting('server_version_num')::int, current_setting('server_version')", &[])
@@ -70,11 +70,11 @@ async fn steps(client: &mut Client, address: &str) -> Result<(), SqlError> {
         }
         _ => {}
     }
-    let found = found.unwrap_or(0);
-    for step in STEPS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+    let before = found.unwrap_or(0);
+    for step in STEPS.iter().skip(usize::try_from(before).unwrap_or(0)) {
         transaction.batch_execute(step).await?;
     }
-    if found < supported {
+    if before < supported {
         transaction
             .batch_execute(&format!(
                 "CREATE TABLE IF NOT EXISTS soniquebay_format (number BIGINT NOT NULL); DELETE FROM soniquebay_format; \
@@ -83,7 +83,7 @@ async fn steps(client: &mut Client, address: &str) -> Result<(), SqlError> {
             .await?;
     }
     transaction.commit().await?;
-    Ok(())
+    Ok((found, supported))
 }
 
 /// The format of the database; `None` where it was never ours.

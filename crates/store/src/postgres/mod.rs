@@ -4,6 +4,8 @@ mod analyses;
 mod cache;
 mod catalog;
 mod changes;
+mod check;
+mod clock;
 mod connection;
 mod error;
 mod examine;
@@ -19,19 +21,21 @@ mod row;
 mod settle;
 mod spaces;
 mod text;
+mod upkeep;
 mod vectors;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use soniquebay_domain::{Clock, Database, EmbeddingCache, Space, StoreError, VectorIndex};
+use soniquebay_domain::{Clock, Database, EmbeddingCache, Space, SpaceCoverage, StoreError, SystemClock, VectorIndex};
 
 pub use cache::PostgresCache;
-use connection::{Server, read, transaction};
+use connection::{Manner, Server, read, transaction};
 use error::SqlError;
 pub use examine::PostgresStanding;
 pub use index::PgVectorIndex;
 use listen::Listener;
+pub use upkeep::Alone;
 
 use crate::Duty;
 
@@ -44,6 +48,8 @@ pub struct PostgresStore {
     clock: Arc<dyn Clock>,
     duty: Duty,
     heard: Arc<Listener>,
+    /// What the spaces held, and which transactions were seen then.
+    counted: Arc<Mutex<Option<(String, Vec<SpaceCoverage>)>>>,
 }
 
 impl PostgresStore {
@@ -54,10 +60,63 @@ impl PostgresStore {
     /// Where the server cannot be reached or is too old, the extension cannot be made, or the database is a newer
     /// SoniqueBay's or another program's. The message says what to do, and never holds the password.
     pub async fn connect(url: &str, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        let server = Server::new(url)?;
+        let store = Self::over(Server::new(url, Manner::Beside)?, clock).await?;
+        upkeep::refuse_half(&store.server).await?;
+        upkeep::refuse_while_kept(&store.server).await?;
+        Ok(store)
+    }
+
+    /// The same, by the server's time: leases are compared across machines.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_by_its_time(url: &str) -> Result<Self, StoreError> {
+        let store = Self::connect(url, Arc::new(SystemClock)).await?;
+        let clock = Arc::new(clock::ServerClock::start(store.server.clone()).await?);
+        Ok(Self { clock, ..store })
+    }
+
+    /// The same for what reads or writes the whole library, without bounds of time.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_for_upkeep(url: &str, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let store = Self::connect_unfinished(url, clock).await?;
+        upkeep::refuse_half(&store.server).await?;
+        Ok(store)
+    }
+
+    /// The same for whoever moves a library into the database.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect), but for half a library.
+    pub async fn connect_unfinished(url: &str, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        Self::over(Server::new(url, Manner::Upkeep)?, clock).await
+    }
+
+    /// The library as it is at this moment, whatever others write afterwards: for reading only, on one connection.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn snapshot(url: &str, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        drop(Self::connect_for_upkeep(url, clock.clone()).await?);
+        let server = Server::new(url, Manner::Snapshot)?;
+        let heard = Arc::new(Listener::start(server.clone()));
+        Ok(Self { server, clock, duty: Duty::Queue, heard, counted: Arc::default() })
+    }
+
+    /// Brings the database's format up to date and says from which, if it was ours, to which.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn migrate(url: &str) -> Result<(Option<i64>, i64), StoreError> {
+        migrate::migrate(&Server::new(url, Manner::Upkeep)?).await
+    }
+
+    async fn over(server: Server, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         migrate::migrate(&server).await?;
         let heard = Arc::new(Listener::start(server.clone()));
-        Ok(Self { server, clock, duty: Duty::Queue, heard })
+        Ok(Self { server, clock, duty: Duty::Queue, heard, counted: Arc::default() })
     }
 
     /// Where the database is: host, port and name, without user and password.

@@ -36,6 +36,12 @@ pub(super) async fn number(client: &impl GenericClient, space: &Space) -> Result
     Ok(found.map(|row| row.try_get(0)).transpose()?)
 }
 
+/// The numbers of all spaces.
+pub(super) async fn numbers(client: &impl GenericClient) -> Result<Vec<i64>, SqlError> {
+    let found = rows(client, "SELECT number FROM spaces ORDER BY number", &[]).await?;
+    found.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
 /// Makes a space known, so that vectors can be stored in it.
 pub(super) async fn ensure(tx: &Transaction<'_>, space: &Space) -> Result<(), SqlError> {
     if number(tx, space).await?.is_some() {

@@ -1,5 +1,7 @@
+use std::sync::{MutexGuard, PoisonError};
+
 use async_trait::async_trait;
-use deadpool_postgres::Transaction;
+use deadpool_postgres::{GenericClient, Transaction};
 use futures_util::future::try_join_all;
 use soniquebay_domain::{
     ContentHash, Fingerprint, Space, SpaceCoverage, StoreError, StoredVector, Timestamp, TrackId, TrackState,
@@ -7,11 +9,39 @@ use soniquebay_domain::{
 };
 use tokio_postgres::Row;
 
-use super::connection::{execute, read, rows, transaction};
+use super::connection::{execute, first, read, rows, transaction};
 use super::error::SqlError;
 use super::row::{self, Numbers, get, numbers_of};
 use super::{PostgresStore, catalog, changes, jobs, spaces};
 use crate::Duty;
+
+/// Which transactions are seen: another text whenever one that writes has begun or ended since.
+async fn snapshot(client: &impl GenericClient) -> Result<String, SqlError> {
+    let seen = first(client, "SELECT pg_current_snapshot()::text", &[]).await?;
+    Ok(seen.map(|row| row.try_get(0)).transpose()?.unwrap_or_default())
+}
+
+async fn coverage(client: &impl GenericClient) -> Result<Vec<SpaceCoverage>, SqlError> {
+    let mut coverage = Vec::new();
+    for (space, wanted) in spaces::all(client).await? {
+        let made_from = jobs::made_from(&space);
+        let sql = format!(
+            "SELECT count(*) FILTER (WHERE v.content_hash IS NOT DISTINCT FROM {made_from}), \
+                    count(*) FILTER (WHERE v.content_hash IS DISTINCT FROM {made_from}) \
+             FROM track_vectors v JOIN tracks t ON t.id = v.track_id WHERE v.space = $1"
+        );
+        let row = client.query_one(&sql, &[&space.to_string()]).await?;
+        let (ready, stale): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        coverage.push(SpaceCoverage { space, wanted, ready: ready.unsigned_abs(), stale: stale.unsigned_abs() });
+    }
+    Ok(coverage)
+}
+
+impl PostgresStore {
+    fn counted(&self) -> MutexGuard<'_, Option<(String, Vec<SpaceCoverage>)>> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 #[async_trait]
 impl Vectors for PostgresStore {
@@ -61,23 +91,18 @@ impl Vectors for PostgresStore {
         })
     }
 
+    /// Counting reads every vector's row: done again only where something was written since.
     async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError> {
-        read!(self.server, |client| async {
-            let mut coverage = Vec::new();
-            for (space, wanted) in spaces::all(client).await? {
-                let made_from = jobs::made_from(&space);
-                let sql = format!(
-                    "SELECT count(*) FILTER (WHERE v.content_hash IS NOT DISTINCT FROM {made_from}), \
-                            count(*) FILTER (WHERE v.content_hash IS DISTINCT FROM {made_from}) \
-                     FROM track_vectors v JOIN tracks t ON t.id = v.track_id WHERE v.space = $1"
-                );
-                let row = client.query_one(&sql, &[&space.to_string()]).await?;
-                let (ready, stale): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-                let (ready, stale) = (ready.unsigned_abs(), stale.unsigned_abs());
-                coverage.push(SpaceCoverage { space, wanted, ready, stale });
-            }
-            Ok(coverage)
-        })
+        let seen = read!(self.server, |client| snapshot(client))?;
+        if let Some((_, known)) = self.counted().as_ref().filter(|(of, _)| *of == seen) {
+            return Ok(known.clone());
+        }
+        let coverage = read!(self.server, |client| coverage(client))?;
+        // Nothing was written while it was counted, so that all of it is of one moment.
+        if read!(self.server, |client| snapshot(client))? == seen {
+            *self.counted() = Some((seen, coverage.clone()));
+        }
+        Ok(coverage)
     }
 
     async fn forget(&self, ids: Vec<TrackId>) -> Result<usize, StoreError> {

@@ -82,6 +82,16 @@ impl Pool {
     }
 }
 
+impl Pool {
+    /// For what SQLite does outside of transactions.
+    pub(super) async fn outside_transaction<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Connection) -> Result<T, SqlError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.with(|connection| work(connection)).await
+    }
+}
+
 /// Makes sqlite-vec part of every connection that is opened afterwards.
 pub(super) fn register_sqlite_vec() {
     static ONCE: Once = Once::new();
@@ -115,6 +125,18 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
         connection.pragma_update(None, "cache_size", -8_192)?;
         connection.set_prepared_statement_cache_capacity(64);
         rusqlite::vtab::array::load_module(&connection)?;
+        Ok(connection)
+    };
+    connect().map_err(|error| in_file(path, error.into()))
+}
+
+/// A connection that writes nothing, to a file that must be there.
+pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
+    register_sqlite_vec();
+    let connect = || -> Result<Connection, SqlError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(PATIENCE)?;
         Ok(connection)
     };
     connect().map_err(|error| in_file(path, error.into()))

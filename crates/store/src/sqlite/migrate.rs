@@ -15,17 +15,18 @@ pub(super) const STEPS: &[&str] = &[
 /// "Sbay", in the place where SQLite files say whose they are.
 pub(super) const APPLICATION_ID: i64 = 0x5362_6179;
 
-/// Brings the file to the newest format. Several processes may try at once: the write lock lets one through.
-pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+/// Brings the file to the newest format, and says from which to which. Several processes may try at once: the write lock
+/// lets one through.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(i64, i64), StoreError> {
     steps(connection).map_err(StoreError::from)
 }
 
-fn steps(connection: &mut Connection) -> Result<(), SqlError> {
+/// The format of a file of ours, 0 of one that is empty; an error for any other and for a newer one's.
+pub(super) fn format(connection: &Connection) -> Result<i64, SqlError> {
     let supported = STEPS.len() as i64;
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let owner: i64 = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let owner: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if tables > 0 && owner != APPLICATION_ID {
         let reason = "the file is another program's database: choose another data folder";
         return Err(StoreError::Unavailable(reason.into()).into());
@@ -33,6 +34,13 @@ fn steps(connection: &mut Connection) -> Result<(), SqlError> {
     if found > supported {
         return Err(StoreError::Newer { found, supported }.into());
     }
+    Ok(found)
+}
+
+fn steps(connection: &mut Connection) -> Result<(i64, i64), SqlError> {
+    let supported = STEPS.len() as i64;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found = format(&transaction)?;
     for step in STEPS.iter().skip(usize::try_from(found).unwrap_or(0)) {
         transaction.execute_batch(step)?;
     }
@@ -41,5 +49,5 @@ fn steps(connection: &mut Connection) -> Result<(), SqlError> {
         transaction.pragma_update(None, "user_version", supported)?;
     }
     transaction.commit()?;
-    Ok(())
+    Ok((found, supported))
 }

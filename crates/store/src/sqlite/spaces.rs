@@ -41,6 +41,18 @@ pub(super) fn vec0_table(conn: &Connection, space: &Space) -> Result<Option<Stri
     Ok(statement.query_row([space.to_string()], |row| row.get(0)).optional()?)
 }
 
+/// A space's sqlite-vec table.
+pub(super) struct Vec0Table {
+    pub(super) space: Space,
+    pub(super) name: String,
+}
+
+pub(super) fn vec0_tables(conn: &Connection) -> Result<Vec<Vec0Table>, SqlError> {
+    let mut statement = conn.prepare_cached("SELECT name, vec0 FROM spaces ORDER BY name")?;
+    let mut rows = statement.query([])?;
+    collect(&mut rows, |row| Ok(Vec0Table { space: parse(&row.get::<_, String>(0)?)?, name: row.get(1)? }))
+}
+
 /// Makes a space known, with its index table, so that vectors can be stored in it.
 pub(super) fn ensure(tx: &Transaction<'_>, space: &Space) -> Result<(), SqlError> {
     if vec0_table(tx, space)?.is_some() {

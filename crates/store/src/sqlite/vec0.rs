@@ -7,6 +7,7 @@ use soniquebay_domain::{Facts, Filter, Hit, Space, StoreError, TrackId, Vector, 
 use super::catalog::{collect, id_array};
 use super::error::SqlError;
 use super::row::{self, FACT_COLUMNS};
+use super::spaces::Vec0Table;
 use super::{SqliteStore, spaces};
 use crate::numbers;
 
@@ -24,7 +25,7 @@ pub(super) fn create(tx: &Transaction<'_>, space: &Space, table: &str) -> Result
     tx.execute_batch(&format!(
         "CREATE VIRTUAL TABLE \"{table}\" USING vec0 (track_id INTEGER PRIMARY KEY, embedding FLOAT[{dims}], chunk_size = {rows});
          INSERT INTO \"{table}\" (track_id, embedding)
-             SELECT track_id, vec_normalize(vector) FROM track_vectors WHERE space = '{name}';
+             SELECT track_id, vec_normalize(vector) FROM track_vectors WHERE space = '{name}' AND length(vector) = 4 * {dims};
          CREATE TRIGGER \"{table}_inserted\" AFTER INSERT ON track_vectors WHEN NEW.space = '{name}' BEGIN
              INSERT INTO \"{table}\" (track_id, embedding) VALUES (NEW.track_id, vec_normalize(NEW.vector));
          END;
@@ -44,6 +45,16 @@ pub(super) fn drop(tx: &Transaction<'_>, table: &str) -> Result<(), SqlError> {
          DROP TABLE \"{table}\";"
     ))?;
     Ok(())
+}
+
+/// Makes a space's table anew, whatever is left of it: rows that were deleted keep their chunks otherwise.
+pub(super) fn rebuild(tx: &Transaction<'_>, table: &Vec0Table) -> Result<(), SqlError> {
+    let Vec0Table { name, space } = table;
+    tx.execute_batch(&format!(
+        "DROP TRIGGER IF EXISTS \"{name}_inserted\"; DROP TRIGGER IF EXISTS \"{name}_updated\";
+         DROP TRIGGER IF EXISTS \"{name}_deleted\"; DROP TABLE IF EXISTS \"{name}\";"
+    ))?;
+    create(tx, space, name)
 }
 
 /// Searches the file itself: nothing to load, so the right index for a command that asks once.

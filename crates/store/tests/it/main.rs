@@ -10,14 +10,18 @@
 )]
 
 mod analyses;
+mod backup;
 mod catalog;
+mod check;
 mod embeddings;
 mod files;
 mod jobs;
 mod keys;
+mod overlap;
 mod postgres;
 mod remote;
 mod transfer;
+mod upgrade;
 mod vectors;
 
 use std::any::Any;
@@ -29,6 +33,7 @@ use soniquebay_domain::{
     Applied, Change, Clock, Database, Outcome, Priority, Space, Target, Timestamp, TrackId, TrackPatch, TrackWrite,
     Vector, WriteMode,
 };
+use soniquebay_store::check::Maintained;
 use soniquebay_store::postgres::PostgresStore;
 use soniquebay_store::sqlite::SqliteStore;
 use soniquebay_testkit::postgres::PostgresServer;
@@ -64,7 +69,9 @@ impl Clock for StandingClock {
 
 /// An empty store of any kind, with one wanted space.
 pub(crate) struct Fixture {
-    pub(crate) store: Arc<dyn Database>,
+    pub(crate) store: Arc<dyn Maintained>,
+    /// How to reach what lies below it: a file's path, or a server's address.
+    pub(crate) below: String,
     /// The same, as a recommender's own.
     pub(crate) mirror: Arc<dyn Database>,
     pub(crate) clock: Arc<StandingClock>,
@@ -80,25 +87,45 @@ impl Fixture {
     pub(crate) async fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(StandingClock::default());
-        let store = SqliteStore::open(&folder.path().join("library.db"), clock.clone()).await.unwrap();
-        Self::over(Arc::new(store.clone()), Arc::new(store.mirror()), clock, Box::new(folder)).await
+        let path = folder.path().join("library.db");
+        let store = SqliteStore::open(&path, clock.clone()).await.unwrap();
+        let below = path.to_str().unwrap().to_owned();
+        Self::over(Arc::new(store.clone()), Arc::new(store.mirror()), below, clock, Box::new(folder)).await
     }
 
     pub(crate) async fn postgres() -> Self {
         let clock = Arc::new(StandingClock::default());
         let url = PostgresServer::shared().new_database();
         let store = PostgresStore::connect(&url, clock.clone()).await.unwrap();
-        Self::over(Arc::new(store.clone()), Arc::new(store.mirror()), clock, Box::new(())).await
+        Self::over(Arc::new(store.clone()), Arc::new(store.mirror()), url, clock, Box::new(())).await
     }
 
     async fn over(
-        store: Arc<dyn Database>,
+        store: Arc<dyn Maintained>,
         mirror: Arc<dyn Database>,
+        below: String,
         clock: Arc<StandingClock>,
         kept: Box<dyn Any + Send + Sync>,
     ) -> Self {
         store.want_spaces(vec![space()]).await.unwrap();
-        Self { store, mirror, clock, _kept: kept }
+        Self { store, below, mirror, clock, _kept: kept }
+    }
+
+    /// The same library, opened once more as another process would.
+    pub(crate) async fn another(&self) -> Arc<dyn Maintained> {
+        match self.below.starts_with("postgres:") {
+            true => Arc::new(PostgresStore::connect(&self.below, self.clock.clone()).await.unwrap()),
+            false => Arc::new(SqliteStore::open(self.below.as_ref(), self.clock.clone()).await.unwrap()),
+        }
+    }
+
+    /// A statement past the store, as whoever damages a library would run it.
+    pub(crate) fn sql(&self, statement: &str) {
+        if self.below.starts_with("postgres:") {
+            PostgresServer::shared().sql(&self.below, statement);
+        } else {
+            rusqlite::Connection::open(&self.below).unwrap().execute_batch(statement).unwrap();
+        }
     }
 
     pub(crate) async fn write(&self, write: TrackWrite) -> Applied {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use soniquebay_domain::{Change, Filter, Space, StoreError, TrackFields, TrackId, TrackPatch, TrackState, VectorWrite};
 use soniquebay_search::{MemoryIndex, contract};
 
-use crate::{Fixture, change, on_each_store, space, vector};
+use crate::{Fixture, change, on_each_store, space, titled, vector};
 
 on_each_store!(
     the_memory_index_keeps_the_contract,
@@ -13,6 +13,7 @@ on_each_store!(
     spaces_are_bounded_and_their_names_do_not_collide,
     filter_data_follows_the_track_without_a_new_vector,
     the_change_log_tells_of_removals_and_stays_small,
+    what_spaces_hold_is_told_as_it_is_now,
     the_serving_table_follows_the_wanted_space,
     a_space_is_dropped_on_command_and_not_while_it_is_wanted,
     a_mirror_keeps_what_it_is_told_and_refuses_what_is_older,
@@ -118,6 +119,27 @@ async fn filter_data_follows_the_track_without_a_new_vector(fixture: Fixture) {
     let track = fixture.store.tracks(vec![id]).await.unwrap().remove(0);
     let stored = fixture.store.vectors(&space(), vec![id]).await.unwrap().remove(0);
     assert_eq!((stored.metadata_hash, stored.content_hash), (track.metadata_hash, track.content_hash));
+}
+
+async fn what_spaces_hold_is_told_as_it_is_now(fixture: Fixture) {
+    let other = fixture.another().await;
+    let held = async |of: &dyn soniquebay_store::check::Maintained| {
+        let all = of.spaces().await.unwrap();
+        let ours = all.iter().find(|coverage| coverage.space == space()).unwrap();
+        (ours.ready, ours.stale)
+    };
+    let mut ids = Vec::new();
+    for number in 0..6 {
+        assert_eq!((held(&*fixture.store).await, held(&*other).await), ((number, 0), (number, 0)));
+        ids.push(fixture.create(&format!("Title {number}")).await);
+        let writer = if number % 2 == 0 { &fixture.store } else { &other };
+        writer.put(vec![write(ids[number as usize], [1.0, 0.0, 0.0, 0.0])]).await.unwrap();
+    }
+    other.apply(vec![change(ids[0], titled("Another").patch)]).await.unwrap();
+    assert_eq!((held(&*fixture.store).await, held(&*other).await), ((5, 1), (5, 1)));
+    fixture.store.remove(vec![ids[0], ids[1]]).await.unwrap();
+    assert_eq!((held(&*fixture.store).await, held(&*other).await), ((4, 0), (4, 0)));
+    assert_eq!(held(&*fixture.store).await, (4, 0), "asked again");
 }
 
 async fn the_change_log_tells_of_removals_and_stays_small(fixture: Fixture) {

@@ -6,6 +6,7 @@ use soniquebay_wire::{ProblemView, TrackView};
 
 use super::version;
 use crate::Services;
+use crate::conditional::is_known;
 use crate::error::ApiError;
 use crate::extract::TrackPath;
 
@@ -41,7 +42,7 @@ pub(crate) async fn get_track(
         }
     }
     let etag = version::etag_of(&track, &view);
-    let response = match version::is_known(&headers, &etag) {
+    let response = match is_known(&headers, &etag) {
         true => StatusCode::NOT_MODIFIED.into_response(),
         false => Json(view).into_response(),
     };

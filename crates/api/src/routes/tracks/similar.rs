@@ -39,7 +39,7 @@ pub(crate) async fn similar_tracks(
     let sound = params.number("sound", &(0.0..=1.0));
     let options = SimilarOptions { numbers, sound, ..params.options() };
     params.finish()?;
-    let seeds = [Seed { track_id: id, weight: 1.0 }];
+    let seeds = [Seed::track(id)];
     let answer = on_one_thread(async move { services.recommender.similar(&seeds, options).await });
     Ok(Json(answer.await??.into()))
 }

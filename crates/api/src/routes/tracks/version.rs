@@ -66,12 +66,6 @@ pub(crate) fn etag_of(track: &Track, view: &TrackView) -> String {
     }
 }
 
-/// Whether the client has what this ETag names already.
-pub(crate) fn is_known(headers: &HeaderMap, etag: &str) -> bool {
-    let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    known.flat_map(|list| list.split(',')).any(|one| one.trim().trim_start_matches("W/") == etag)
-}
-
 /// The track as it is now, with its version as ETag.
 pub(crate) async fn answer(
     services: &Services,

@@ -131,7 +131,7 @@ pub(crate) async fn search_vectors(State(services): State<Services>, body: JsonB
         }
         (None, Some(id)) => {
             let wrong = || refuse(FieldError::new("query_track_id", format!("{id} is no track id")));
-            let seed = Seed { track_id: TrackId::new(id).ok_or_else(wrong)?, weight: 1.0 };
+            let seed = Seed::track(TrackId::new(id).ok_or_else(wrong)?);
             on_one_thread(async move { services.recommender.similar(&[seed], options).await }).await??
         }
         _ => return Err(refuse(FieldError::new("embedding", "send either this or query_track_id"))),
