@@ -246,7 +246,11 @@ impl Recommender {
     }
 
     /// The unit vectors of those of these tracks that have one.
-    pub(crate) async fn units(&self, space: &Space, ids: Vec<TrackId>) -> Result<HashMap<TrackId, Vec<f32>>, StoreError> {
+    pub(crate) async fn units(
+        &self,
+        space: &Space,
+        ids: Vec<TrackId>,
+    ) -> Result<HashMap<TrackId, Vec<f32>>, StoreError> {
         if let Some(units) = self.index.units(space, &ids).await? {
             return Ok(units);
         }

@@ -77,13 +77,13 @@ const NUMBERS: [(&str, fn(&TrackFields) -> Option<f64>); 9] = [
 /// both are least like the rest of music: that two tracks are equally far from the middle says more than that both lie in it.
 pub(crate) fn near(seeds: &[&Track], found: &Track, measures: Option<&dyn Vectorizer>) -> Vec<Near> {
     let Some(measures) = measures else { return Vec::new() };
-    let mapped = |track: &Track| measures.numbers(&track.fields);
+    let mapped = |track: &Track| measures.numbers(&track.counts());
     let (here, seeds): (_, Vec<_>) = (mapped(found), seeds.iter().map(|seed| (seed, mapped(seed))).collect());
     let at = |of: &[(&'static str, f32)], name: &str| of.iter().find(|(known, _)| *known == name).map(|(_, x)| *x);
     let mut near: Vec<(f32, Near)> = Vec::new();
     for (number, read) in NUMBERS {
-        let Some((track, x)) = read(&found.fields).zip(at(&here, number)) else { continue };
-        let of_seeds = seeds.iter().filter_map(|(seed, of)| read(&seed.fields).zip(at(of, number)));
+        let Some((track, x)) = read(&found.counts()).zip(at(&here, number)) else { continue };
+        let of_seeds = seeds.iter().filter_map(|(seed, of)| read(&seed.counts()).zip(at(of, number)));
         let Some((seed, y)) = of_seeds.min_by(|a, b| (a.1 - x).abs().total_cmp(&(b.1 - x).abs())) else { continue };
         let apart = (x - y).abs();
         if apart <= NEAR {

@@ -104,7 +104,9 @@ async fn every_operation_shows_examples_and_its_errors() {
             assert!(responses.keys().any(|status| status.starts_with('4')), "{place}: no error");
             for (status, response) in responses {
                 assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{place} {status}");
-                for (kind, content) in response["content"].as_object().into_iter().flatten() {
+                let contents = response["content"].as_object().into_iter().flatten();
+                // Of an audio file there is nothing to show.
+                for (kind, content) in contents.filter(|(kind, _)| !kind.starts_with("audio/")) {
                     let example =
                         content.get("example").unwrap_or_else(|| panic!("{place} {status}: no example of {kind}"));
                     check_example(&description, &content["schema"], example, &format!("{place} {status}"));

@@ -51,8 +51,7 @@ pub(super) async fn check(
 
 /// The track with the hashes that its fields have, those that were heard included.
 fn hashed(track: &Track) -> Track {
-    let heard = track.analysis.as_ref().map(|analysis| analysis.measured.fill(&track.fields).0);
-    let counts = heard.as_ref().unwrap_or(&track.fields);
-    let (content_hash, metadata_hash) = (ContentHash::of(counts), MetadataHash::of(counts));
+    let counts = track.counts();
+    let (content_hash, metadata_hash) = (ContentHash::of(&counts), MetadataHash::of(&counts));
     Track { content_hash, metadata_hash, ..track.clone() }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use soniquebay_domain::{
     Analyses, Analysis, Applied, Aspect, AudioHash, Catalog, Change, ContentHash, Database, Discarded, JobQueue,
-    JobState, KeyHash, Keys, Measure, Measured, Reconcile, Scope, Setback, SettledJob, Space, StoreError, TrackId, Tracks,
-    VectorWrite,
+    JobState, KeyHash, Keys, Measure, Measured, Reconcile, Scope, Setback, SettledJob, Space, StoreError, TrackId,
+    Tracks, VectorWrite,
 };
 use soniquebay_store::postgres::PostgresStore;
 use soniquebay_store::sqlite::SqliteStore;
