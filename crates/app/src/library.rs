@@ -19,7 +19,6 @@ use soniquebay_store::sqlite::SqliteStore;
 
 use crate::cli::{AnalysisArgs, Cli, LimitArgs, ServicesArgs};
 use crate::data_folder::{DataFolder, RoleLock};
-use crate::exit::End;
 use crate::models::{Models, tell_counters};
 use crate::pace::follow_load;
 use crate::place::Place;

@@ -30,6 +30,9 @@ pub(crate) struct Models {
     servers: Mutex<Vec<Arc<RemoteEmbedder>>>,
 }
 
+/// A model, and the server that has it, where one does.
+type Asked = (Arc<dyn Embedder>, Option<Arc<RemoteEmbedder>>);
+
 impl Models {
     /// Models with these files in this process; what they embed is remembered in `store` and `redis`, where there are any.
     pub(crate) fn new(
@@ -76,7 +79,7 @@ impl Models {
     }
 
     /// The preferred model without any memory of texts and, where a server has it, that.
-    pub(crate) fn asked(&self) -> anyhow::Result<(Arc<dyn Embedder>, Option<Arc<RemoteEmbedder>>)> {
+    pub(crate) fn asked(&self) -> anyhow::Result<Asked> {
         let (_, text_dims) = self.choose(&self.args.model, self.args.dimension)?;
         let embedder = self.bare(&self.args.model, text_dims)?;
         Ok((embedder, self.servers().pop()))

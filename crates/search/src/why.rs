@@ -60,8 +60,11 @@ const NEAR: f32 = 0.3;
 /// Numbers that are told of one track.
 const TOLD: usize = 3;
 
+/// What a track says of one number.
+type Says = fn(&TrackFields) -> Option<f64>;
+
 /// The numbers that have a field of their own, with what it says. Key and mode are told as a compatible key.
-const NUMBERS: [(&str, fn(&TrackFields) -> Option<f64>); 9] = [
+const NUMBERS: [(&str, Says); 9] = [
     ("tempo", |track| track.features.bpm),
     ("danceability", |track| track.features.danceability),
     ("energy", |track| track.features.energy),

@@ -23,6 +23,9 @@ const SAME_DURATION: f64 = 2.0;
 /// The switch that pauses the analysis of files.
 const PAUSED: &str = "analysis_paused";
 
+/// How full the spaces were when something was last written, with what tells whether that was the last write.
+type Counted<Written> = std::sync::Arc<std::sync::Mutex<Option<(Written, Vec<soniquebay_domain::SpaceCoverage>)>>>;
+
 /// What a store does beside keeping tracks and vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Duty {

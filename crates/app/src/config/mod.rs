@@ -107,7 +107,7 @@ pub(crate) fn load() -> anyhow::Result<(Cli, Settings)> {
         let given = said(&matches, setting.id());
         let (values, origin) = match given {
             Some(origin) => (setting.given(&matches), origin),
-            None => match (setting.from_environment(), lower.get(&setting.env)) {
+            None => match (setting.in_environment(), lower.get(&setting.env)) {
                 (Some(value), _) => (vec![value], Origin::Environment),
                 (None, Some((values, origin))) => (values.clone(), origin.clone()),
                 (None, None) => (setting.defaults(), Origin::Default),
@@ -152,7 +152,7 @@ fn parse(command: Command, schema: &[schema::Setting]) -> ArgMatches {
             of(ContextKind::InvalidArg).zip(of(ContextKind::InvalidValue)).and_then(|(arg, value)| {
                 let setting = schema.iter().find(|setting| arg.split(' ').next() == Some(&setting.flag()))?;
                 let is_typed = std::env::args().any(|typed| typed == value || typed.ends_with(&format!("={value}")));
-                (!is_typed && setting.from_environment()? == value).then_some(&setting.env)
+                (!is_typed && setting.in_environment()? == value).then_some(&setting.env)
             });
         match from_environment {
             Some(env) => {
@@ -189,8 +189,7 @@ impl Place {
     /// # Errors
     /// Where the file that was named is not there.
     pub(crate) fn of(cli: &Cli) -> anyhow::Result<Self> {
-        let usual = Self::usual(cli);
-        let in_folder = usual.clone().filter(|path| path.is_file());
+        let in_folder = Self::usual(cli).filter(|path| path.is_file());
         if let Some(named) = &cli.config {
             let is_new = matches!(&cli.command, cli::Command::Config(command) if command.does_without_file());
             if !named.is_file() && !is_new {

@@ -102,7 +102,7 @@ impl Setting {
     }
 
     /// What the environment says, if anything.
-    pub(crate) fn from_environment(&self) -> Option<String> {
+    pub(crate) fn in_environment(&self) -> Option<String> {
         let value = std::env::var_os(&self.env)?.to_string_lossy().into_owned();
         (!value.trim().is_empty()).then_some(value)
     }

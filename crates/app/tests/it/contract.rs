@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use crate::program::{Data, Server};
 
 /// Status and answer of a request with a JSON body.
-fn post(server: &Server, path: &str, body: Value) -> (u16, Value) {
-    server.post(path, &body.to_string())
+fn post(server: &Server, path: &str, body: impl std::borrow::Borrow<Value>) -> (u16, Value) {
+    server.post(path, &body.borrow().to_string())
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use soniquebay_domain::{Clock, StoreError, SystemClock};
 use tokio_postgres::Client;
 
-use super::connection::Server;
+use super::connection::{Manner, Server};
 use super::error::SqlError;
 use super::migrate::{OLDEST_PGVECTOR, OLDEST_SERVER};
 
@@ -34,7 +34,7 @@ impl PostgresStanding {
     /// # Errors
     /// Where it cannot be reached. The text tells no password.
     pub async fn look(url: &str, within: Duration) -> Result<Self, StoreError> {
-        let server = Server::new(url)?;
+        let server = Server::new(url, Manner::Beside)?;
         let look = async {
             let (client, connection) = server.alone().await?;
             let driver = tokio::spawn(connection);

@@ -24,10 +24,10 @@ mod text;
 mod upkeep;
 mod vectors;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use soniquebay_domain::{Clock, Database, EmbeddingCache, Space, SpaceCoverage, StoreError, SystemClock, VectorIndex};
+use soniquebay_domain::{Clock, Database, EmbeddingCache, Space, StoreError, SystemClock, VectorIndex};
 
 pub use cache::PostgresCache;
 use connection::{Manner, Server, read, transaction};
@@ -37,7 +37,7 @@ pub use index::PgVectorIndex;
 use listen::Listener;
 pub use upkeep::Alone;
 
-use crate::Duty;
+use crate::{Counted, Duty};
 
 /// The catalogue, the queue and the vectors in one PostgreSQL database.
 ///
@@ -49,7 +49,7 @@ pub struct PostgresStore {
     duty: Duty,
     heard: Arc<Listener>,
     /// What the spaces held, and which transactions were seen then.
-    counted: Arc<Mutex<Option<(String, Vec<SpaceCoverage>)>>>,
+    counted: Counted<String>,
 }
 
 impl PostgresStore {

@@ -21,10 +21,10 @@ mod vec0;
 mod vectors;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use soniquebay_domain::{Clock, Database, EmbeddingCache, Space, SpaceCoverage, StoreError, VectorIndex};
+use soniquebay_domain::{Clock, Database, EmbeddingCache, Space, StoreError, VectorIndex};
 use tokio::sync::Notify;
 
 pub use backup::{Contents, NotACopy, copy, inspect, is_in_use};
@@ -33,7 +33,7 @@ use connection::Pool;
 pub use examine::SqliteStanding;
 pub use vec0::Vec0Index;
 
-use crate::{Duty, transfer};
+use crate::{Counted, Duty, transfer};
 
 /// How many readers work at once. SQLite's readers do not block each other; each keeps its own page cache.
 const READERS: usize = 4;
@@ -47,7 +47,7 @@ pub struct SqliteStore {
     readers: Arc<Pool>,
     /// One connection that notices whether anything was written, and what it counted then.
     watcher: Arc<Pool>,
-    counted: Arc<Mutex<Option<(i64, Vec<SpaceCoverage>)>>>,
+    counted: Counted<i64>,
     path: Arc<Path>,
     clock: Arc<dyn Clock>,
     duty: Duty,

@@ -115,7 +115,7 @@ async fn over_server(
     match to.begin_move(&from.address()).await? {
         Begun::Anew | Begun::Again => {}
         Begun::FromElsewhere(_) => to.clear().await?,
-        Begun::Occupied(tracks) if !args.force => refuse(&to.address(), tracks)?,
+        Begun::Occupied(tracks) if !args.force => refuse(to.address(), tracks)?,
         Begun::Occupied(_) => {
             let name = (1..).map(|number| folder.path().join(format!("before-restore-{number}.db")));
             let file = name.into_iter().find(|file| !file.exists()).context("no name is free")?;

@@ -10,7 +10,8 @@ use super::finding::{Finding, Question};
 use super::services::{BOUNDS, client};
 use super::{PATIENCE, bounded};
 use crate::cli::Cli;
-use crate::library::{Library, Work};
+use crate::library::Library;
+use crate::work::Work;
 
 /// Files that are looked for.
 const SAMPLE: usize = 200;

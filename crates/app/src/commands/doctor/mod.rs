@@ -55,9 +55,9 @@ pub(crate) async fn run(cli: &Cli, args: &DoctorArgs, settings: &Settings) -> an
     let status = findings.iter().map(|finding| finding.status).max().unwrap_or(Status::Ok);
     let report = Report { status, profile: settings.profile.name(), findings, questions };
     if args.json {
-        output::json(&report)?
+        output::json(&report)?;
     } else {
-        print(&report)?
+        print(&report)?;
     }
     match report.findings.iter().filter(|finding| finding.status == Status::Fail).count() {
         0 => Ok(()),
