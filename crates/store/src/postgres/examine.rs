@@ -20,6 +20,8 @@ pub struct PostgresStanding {
     pub available: Option<String>,
     /// Indexes over vectors that do not answer, as their building did not come to its end.
     pub invalid: Vec<String>,
+    /// Whether SoniqueBay has made its tables here.
+    pub is_ours: bool,
     /// Connections in use, and that it takes.
     pub connections: (i64, i64),
     /// How far its clock is ahead of ours, in milliseconds.
@@ -54,7 +56,8 @@ async fn read(client: &Client) -> Result<PostgresStanding, SqlError> {
              (SELECT default_version FROM pg_available_extensions WHERE name = 'vector'), \
              (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'), \
              current_setting('max_connections')::bigint, \
-             (extract(epoch FROM clock_timestamp()) * 1000)::bigint",
+             (extract(epoch FROM clock_timestamp()) * 1000)::bigint, \
+             to_regclass('soniquebay_format') IS NOT NULL",
             &[],
         )
         .await?;
@@ -77,6 +80,7 @@ async fn read(client: &Client) -> Result<PostgresStanding, SqlError> {
         pgvector: pgvector.map(|version| (version.clone(), is_new(&version))),
         available: row.try_get(3)?,
         invalid,
+        is_ours: row.try_get(7)?,
         connections: (row.try_get(4)?, row.try_get(5)?),
         ahead,
     })
