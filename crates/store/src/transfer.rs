@@ -101,7 +101,7 @@ pub struct Transferred {
     pub jobs: u64,
 }
 
-/// Copies everything but remembered embeddings, keys too, and compares both sides afterwards. `told` hears how far it is.
+/// Copies everything, keys too, but for remembered embeddings, and compares both sides afterwards. `told` hears how far it is.
 ///
 /// # Errors
 /// Where a database cannot be used, the destination is somebody's, or one of them changes meanwhile.

@@ -34,7 +34,7 @@ impl PostgresStanding {
     /// # Errors
     /// Where it cannot be reached. The text tells no password.
     pub async fn look(url: &str, within: Duration) -> Result<Self, StoreError> {
-        let server = Server::new(url, Manner::Beside)?;
+        let server = Server::new(url, Manner::Upkeep)?;
         let look = async {
             let (client, connection) = server.alone().await?;
             let driver = tokio::spawn(connection);
