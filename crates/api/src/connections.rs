@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -36,6 +36,8 @@ pub(crate) struct State {
     began: Instant,
     /// Since when, in microseconds, it waits for its client to ask something; 0 while it asks.
     idle_since: AtomicU64,
+    /// Whether it ever asked anything.
+    has_asked: AtomicBool,
     /// Ends it.
     pub(crate) let_go: CancellationToken,
 }
@@ -52,7 +54,8 @@ impl Connections {
         Arc::new(Self { most, most_of_one: most.div_ceil(2), began: Instant::now(), held: Mutex::default() })
     }
 
-    /// A place for a connection of this address, as soon as there is one: the one that has been idle longest gives way.
+    /// A place for a connection of this address, as soon as there is one: of those that are idle, one gives way that never asked
+    /// anything, and has been idle longest.
     pub(crate) async fn place(self: &Arc<Self>, peer: IpAddr) -> Place {
         loop {
             if let Some(place) = self.try_place(peer) {
@@ -70,9 +73,10 @@ impl Connections {
             let candidates = held.all.iter().filter(|(_, (address, _))| !is_one_too_many || *address == peer);
             let idle = candidates.filter_map(|(number, (_, state))| {
                 let since = state.idle_since.load(Ordering::Acquire);
-                (since > 0).then_some((since, *number))
+                // Who keeps a connection to ask again comes after who never asked: a burst of those must not cost it.
+                (since > 0).then_some((state.has_asked.load(Ordering::Relaxed), since, *number))
             });
-            let (_, longest) = idle.min()?;
+            let (_, _, longest) = idle.min()?;
             // Its place counts as free at once; its task ends a moment later.
             if let Some((_, state)) = held.all.remove(&longest) {
                 state.let_go.cancel();
@@ -80,7 +84,12 @@ impl Connections {
         }
         let number = held.next;
         held.next += 1;
-        let state = State { began: self.began, idle_since: AtomicU64::new(0), let_go: CancellationToken::new() };
+        let state = State {
+            began: self.began,
+            idle_since: AtomicU64::new(0),
+            has_asked: AtomicBool::new(false),
+            let_go: CancellationToken::new(),
+        };
         state.is_idle();
         let state = Arc::new(state);
         held.all.insert(number, (peer, Arc::clone(&state)));
@@ -103,6 +112,7 @@ impl State {
     /// It asks something, until what this gives is dropped.
     pub(crate) fn asks(self: &Arc<Self>) -> Asking {
         self.idle_since.store(0, Ordering::Release);
+        self.has_asked.store(true, Ordering::Relaxed);
         Asking(Arc::clone(self))
     }
 }
@@ -172,7 +182,24 @@ mod tests {
         drop(asking);
         assert!(connections.try_place(near).is_some());
         assert!(is_let_go(&first));
-        drop((first, second, third, fourth, fifth, sixth));
+        let connections = Connections::new(2);
+        let kept = connections.try_place(near).unwrap();
+        drop(kept.state.asks());
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        let silent = connections.try_place(near).unwrap();
+        let another = connections.try_place(near).unwrap();
+        assert!(is_let_go(&silent) && !is_let_go(&kept), "who asked before is kept");
+        drop((kept, silent, another));
+        assert!(connections.held.lock().unwrap().all.is_empty());
+    }
+
+    #[test]
+    fn places_are_free_again() {
+        let near: IpAddr = "127.0.0.1".parse().unwrap();
+        let connections = Connections::new(2);
+        let places: Vec<Place> = (0..5).filter_map(|_| connections.try_place(near)).collect();
+        assert_eq!((places.len(), connections.held.lock().unwrap().all.len()), (5, 2));
+        drop(places);
         assert!(connections.held.lock().unwrap().all.is_empty());
     }
 }

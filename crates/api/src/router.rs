@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::access;
 use crate::error::{ApiError, Code};
 use crate::extract::BODY_BYTES;
-use crate::layers::{self, AnswerCounts};
+use crate::layers;
 use crate::routes::events::Places;
 use crate::{Operations, Services, conditional, openapi, routes, unread};
 
@@ -63,13 +63,11 @@ fn finish(own: OpenApiRouter, operations: Operations) -> Router {
         Router::new()
     });
 
-    let counts = Arc::new(AnswerCounts::default());
     let inner = router
         .merge(docs)
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .layer(Extension(Arc::clone(&counts)))
         .layer(Extension(Places::default()))
         .layer(middleware::from_fn(conditional::spare_what_is_known))
         .layer(middleware::from_fn(layers::limit_time))
@@ -79,7 +77,7 @@ fn finish(own: OpenApiRouter, operations: Operations) -> Router {
         .layer(CatchPanicLayer::custom(layers::answer_panic))
         .layer(middleware::from_fn(layers::harden))
         .layer(middleware::from_fn(unread::say_that_it_closes))
-        .layer(middleware::from_fn_with_state(counts, layers::observe));
+        .layer(middleware::from_fn(layers::observe));
     // Around the router, as a layer within it would come after the route is chosen.
     let trimmed = ServiceBuilder::new()
         .layer(middleware::from_fn_with_state(access, layers::below_base_path))

@@ -18,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{AccessArgs, RoleArgs, ServicesArgs};
 use crate::exit::End;
-use crate::library::{Counters, Library};
+use crate::library::Library;
+use crate::metrics::Counters;
 use crate::progress_log::ProgressLog;
 use crate::work::Work;
 

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
-use metrics_exporter_prometheus::PrometheusBuilder;
+use anyhow::bail;
 use soniquebay_analysis::{Files, Gate, SoundMaker};
 use soniquebay_broker::bus::{PublishingAnalyses, PublishingCatalog};
 use soniquebay_broker::celery::CelerySettlement;
@@ -19,6 +18,7 @@ use soniquebay_store::sqlite::SqliteStore;
 
 use crate::cli::{AnalysisArgs, Cli, LimitArgs, ServicesArgs};
 use crate::data_folder::{DataFolder, RoleLock};
+use crate::metrics::{self, Counters};
 use crate::models::{Models, tell_counters};
 use crate::pace::follow_load;
 use crate::place::Place;
@@ -323,14 +323,7 @@ pub(crate) fn worker(
     })
 }
 
-/// Says what was counted, in Prometheus' text format.
-pub(crate) type Counters = Arc<dyn Fn() -> String + Send + Sync>;
-
 pub(crate) fn counters(models: &Models) -> anyhow::Result<Counters> {
-    let counted = PrometheusBuilder::new().install_recorder().context("nothing can be counted")?;
     let servers = models.servers();
-    Ok(Arc::new(move || {
-        servers.iter().for_each(|server| tell_counters(server));
-        counted.render()
-    }))
+    metrics::start(move || servers.iter().for_each(|server| tell_counters(server)))
 }

@@ -7,6 +7,7 @@ mod data_folder;
 mod exit;
 mod host;
 mod library;
+mod metrics;
 mod models;
 mod output;
 mod pace;

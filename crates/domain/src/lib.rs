@@ -35,8 +35,8 @@ pub use job::{
 pub use key::{Key, Mode, PitchClass};
 pub use patch::{Change, FieldError, TrackPatch, bounds};
 pub use ports::{
-    Analyses, Applied, BusError, Catalog, CatalogCounts, Database, EmbedError, Embedder, EmbeddingCache, Event,
-    EventBus, FileState, Fingerprint, Happening, Heard, Hit, JobCounts, JobQueue, Keys, Made, MakeError, Maker,
+    Analyses, Applied, Backlog, BusError, Catalog, CatalogCounts, Database, EmbedError, Embedder, EmbeddingCache,
+    Event, EventBus, FileState, Fingerprint, Happening, Heard, Hit, JobCounts, JobQueue, Keys, Made, MakeError, Maker,
     Outcome, Progress, Purpose, QueueCounts, Reconcile, SettledJob, Settlement, SpaceCoverage, StoreError,
     StoredVector, Subject, Target, TextHit, TextKey, TrackEvent, TrackState, TrackWrite, Tracks, VectorChange,
     VectorIndex, VectorStore, VectorWrite, Vectorizer, Vectors, WriteMode,

@@ -1,6 +1,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
+use metrics::{counter, histogram};
 use soniquebay_domain::{
     ContentHash, JobKind, Lease, Made, MakeError, Maker, Setback, SettledJob, Space, StoreError, Subject, TrackFields,
     TrackId, Tracks, VectorWrite, Vectors,
@@ -57,7 +59,11 @@ pub(crate) async fn execute(
     }
     let (rest, subjects): (Vec<_>, Vec<_>) =
         todo.into_iter().map(|Todo { lease, subject, version }| ((lease, version), subject)).unzip();
+    let (space, began) = (maker.space().to_string(), Instant::now());
     let made = maker.make(&subjects).await;
+    histogram!("soniquebay_embedding_duration_seconds", "space" => space.clone()).record(began.elapsed().as_secs_f64());
+    let number = made.iter().filter(|made| made.vector.is_ok()).count();
+    counter!("soniquebay_vectors_made_total", "space" => space).increment(number as u64);
     let mut away: Option<(MakeError, usize)> = None;
     for (((lease, version), subject), Made { vector, analysis }) in rest.into_iter().zip(subjects).zip(made) {
         let result = match vector {
@@ -84,6 +90,14 @@ pub(crate) async fn execute(
     if let Some((error, jobs)) = away {
         // One line for all: it says nothing about any of them.
         tracing::warn!(%error, space = %maker.space(), jobs, "jobs wait");
+    }
+    for setback in settled.iter().filter_map(|settled| settled.result.as_ref().err()) {
+        let setback = match setback {
+            Setback::Retry { .. } => "retry",
+            Setback::Snooze { .. } => "snooze",
+            Setback::Discard { .. } => "discard",
+        };
+        counter!("soniquebay_jobs_failed_total", "setback" => setback).increment(1);
     }
     Ok(settled)
 }

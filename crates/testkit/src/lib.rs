@@ -7,6 +7,7 @@ pub mod celery;
 mod gguf;
 pub mod job_queue;
 pub mod llama_server;
+pub mod mutate;
 pub mod ollama;
 pub mod postgres;
 pub mod redis;

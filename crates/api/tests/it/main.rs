@@ -6,6 +6,7 @@ mod app;
 mod audio;
 mod bad_input;
 mod description;
+mod fuzz;
 mod keys;
 mod library;
 mod mirror;

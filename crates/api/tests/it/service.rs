@@ -48,12 +48,17 @@ async fn numbers_are_told_to_people_and_to_prometheus() {
     for line in [
         "soniquebay_tracks 2",
         "soniquebay_vectors{space=\"compass/3/1\",state=\"ready\"} 1",
-        "soniquebay_jobs{state=\"discarded\"} 0",
+        "soniquebay_vectors{space=\"compass/3/1\",state=\"missing\"} 1",
+        "soniquebay_jobs{kind=\"embed_track\",state=\"available\"} 2",
+        "soniquebay_jobs{kind=\"embed_track\",state=\"discarded\"} 0",
         "counted_elsewhere 1",
-        "soniquebay_http_requests_total{status=\"2xx\"} 3",
     ] {
         assert!(metrics.text().lines().any(|found| found == line), "{line}:\n{}", metrics.text());
     }
+    let waiting = metrics.text();
+    let waiting =
+        waiting.lines().find_map(|line| line.strip_prefix("soniquebay_jobs_waiting_seconds{kind=\"embed_track\"} "));
+    assert!((0.0..60.0).contains(&waiting.unwrap().parse::<f64>().unwrap()));
 }
 
 #[tokio::test]

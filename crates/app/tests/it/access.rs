@@ -173,7 +173,7 @@ fn slow_and_silent_clients_hold_nobody_up() {
     assert!(beside < Duration::from_secs(2), "{beside:?}");
     // The slow body is told off or cut, long before half a minute.
     let mut slow_body = held.remove(0);
-    slow_body.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    slow_body.set_read_timeout(Some(Duration::from_secs(25))).unwrap();
     let mut answer = Vec::new();
     let _ = slow_body.read_to_end(&mut answer);
     assert!(String::from_utf8_lossy(&answer).contains(" 400 "), "{}", String::from_utf8_lossy(&answer));

@@ -23,6 +23,7 @@ mod embedding;
 mod faults;
 mod hearing;
 mod kill;
+mod metrics;
 mod model;
 mod music_folder;
 mod program;

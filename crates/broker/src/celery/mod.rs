@@ -7,6 +7,8 @@ mod config;
 mod envelope;
 mod failure;
 mod follow;
+#[cfg(test)]
+mod fuzz;
 mod keys;
 mod message;
 mod moves;

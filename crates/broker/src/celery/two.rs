@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use soniquebay_domain::{
-    Discarded, JobId, JobQueue, JobState, JobSummary, Lease, NewJob, QueueCounts, Space, StoreError, TrackId,
+    Backlog, Discarded, JobId, JobQueue, JobState, JobSummary, Lease, NewJob, QueueCounts, Space, StoreError, TrackId,
 };
 
 use super::queue::CeleryQueue;
@@ -72,6 +72,12 @@ impl JobQueue for TwoQueues {
     async fn counts_by_work(&self) -> Result<QueueCounts, StoreError> {
         let embedding = self.embedding.job_counts().await?;
         Ok(QueueCounts { embedding, analysis: self.analysis.job_counts().await? })
+    }
+
+    async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
+        let mut both = self.embedding.backlog().await?;
+        both.extend(self.analysis.backlog().await?);
+        Ok(both)
     }
 
     async fn jobs(

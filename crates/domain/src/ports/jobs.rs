@@ -5,7 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    Analysis, Discarded, JobId, JobState, JobSummary, Lease, NewJob, Setback, Space, StoreError, TrackId, VectorWrite,
+    Analysis, Discarded, JobId, JobKind, JobState, JobSummary, Lease, NewJob, Setback, Space, StoreError, Timestamp,
+    TrackId, VectorWrite,
 };
 
 /// How a job ended.
@@ -69,6 +70,17 @@ pub struct QueueCounts {
     pub analysis: JobCounts,
 }
 
+/// How much of one kind there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backlog {
+    /// Which kind; `None` for all together, where they are messages that nobody opens to count them.
+    pub kind: Option<JobKind>,
+    /// How many there are.
+    pub counts: JobCounts,
+    /// Since when the one that could be done first could have been; `None` where none waits or nobody knows.
+    pub waits_since: Option<Timestamp>,
+}
+
 /// Work to be done, leased and never lost.
 #[async_trait]
 pub trait JobQueue: Send + Sync {
@@ -96,6 +108,9 @@ pub trait JobQueue: Send + Sync {
         let QueueCounts { embedding, analysis } = self.counts_by_work().await?;
         Ok(embedding + analysis)
     }
+
+    /// The same by kind, those left out of which there are none.
+    async fn backlog(&self) -> Result<Vec<Backlog>, StoreError>;
 
     /// Up to `limit` jobs of one state or of all, in the queue's order, those up to `after` left out.
     async fn jobs(

@@ -17,7 +17,7 @@ pub use database::Database;
 pub use embedding::{EmbedError, Embedder, EmbeddingCache, Purpose, TextKey, Vectorizer};
 pub use error::StoreError;
 pub use events::{BusError, Event, EventBus, Happening, Heard, Progress, TrackEvent};
-pub use jobs::{JobCounts, JobQueue, QueueCounts, Reconcile, SettledJob, Settlement};
+pub use jobs::{Backlog, JobCounts, JobQueue, QueueCounts, Reconcile, SettledJob, Settlement};
 pub use keys::Keys;
 pub use making::{Analyses, Made, MakeError, Maker, Subject};
 pub use vectors::{

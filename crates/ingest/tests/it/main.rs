@@ -4,5 +4,6 @@
 
 mod catalog;
 mod formats;
+mod fuzz;
 mod import;
 mod scan;

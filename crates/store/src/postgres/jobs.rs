@@ -4,8 +4,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use deadpool_postgres::{GenericClient, Transaction};
 use soniquebay_domain::{
-    Attempts, Discarded, Job, JobCounts, JobId, JobKind, JobQueue, JobState, JobSummary, Lease, LeaseToken, NewJob,
-    Priority, QueueCounts, Reconcile, Space, StoreError, Timestamp, TrackId,
+    Attempts, Backlog, Discarded, Job, JobCounts, JobId, JobKind, JobQueue, JobState, JobSummary, Lease, LeaseToken,
+    NewJob, Priority, QueueCounts, Reconcile, Space, StoreError, Timestamp, TrackId,
 };
 use tokio_postgres::Row;
 
@@ -130,6 +130,26 @@ impl JobQueue for PostgresStore {
                     };
             }
             Ok(counts)
+        })
+    }
+
+    async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
+        let now = self.clock.now();
+        read!(self.server, |client| async {
+            let sql = "SELECT kind, count(*) FILTER (WHERE state = 'available' AND run_at <= $1), \
+                            count(*) FILTER (WHERE state = 'available' AND run_at > $1), \
+                            count(*) FILTER (WHERE state = 'running'), \
+                            count(*) FILTER (WHERE state = 'discarded'), \
+                            min(run_at) FILTER (WHERE state = 'available' AND run_at <= $1) \
+                       FROM jobs GROUP BY kind ORDER BY kind";
+            let read = |row: &Row| {
+                let count = |index: usize| Ok::<_, SqlError>(row.try_get::<_, i64>(index)?.unsigned_abs());
+                let counts =
+                    JobCounts { available: count(1)?, scheduled: count(2)?, running: count(3)?, discarded: count(4)? };
+                let waits_since = row.try_get::<_, Option<i64>>(5)?.map(Timestamp);
+                Ok(Backlog { kind: JobKind::parse(row.try_get(0)?), counts, waits_since })
+            };
+            rows(client, sql, &[&now.0]).await?.iter().map(read).collect()
         })
     }
 

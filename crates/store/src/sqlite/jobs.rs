@@ -3,8 +3,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use soniquebay_domain::{
-    Attempts, Discarded, Job, JobCounts, JobId, JobKind, JobQueue, JobState, JobSummary, Lease, LeaseToken, NewJob,
-    Priority, QueueCounts, Reconcile, Space, StoreError, Timestamp, TrackId,
+    Attempts, Backlog, Discarded, Job, JobCounts, JobId, JobKind, JobQueue, JobState, JobSummary, Lease, LeaseToken,
+    NewJob, Priority, QueueCounts, Reconcile, Space, StoreError, Timestamp, TrackId,
 };
 
 use super::SqliteStore;
@@ -159,6 +159,33 @@ impl JobQueue for SqliteStore {
                     };
                 }
                 Ok(counts)
+            })
+            .await
+    }
+
+    async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
+        let now = self.clock.now();
+        self.readers
+            .read(move |conn| {
+                let mut statement = conn.prepare_cached(
+                    "SELECT kind, count(*) FILTER (WHERE state = 'available' AND run_at <= ?1), \
+                            count(*) FILTER (WHERE state = 'available' AND run_at > ?1), \
+                            count(*) FILTER (WHERE state = 'running'), \
+                            count(*) FILTER (WHERE state = 'discarded'), \
+                            min(run_at) FILTER (WHERE state = 'available' AND run_at <= ?1) \
+                     FROM jobs GROUP BY kind ORDER BY kind",
+                )?;
+                let mut rows = statement.query([now.0])?;
+                collect(&mut rows, |row| {
+                    let counts = JobCounts {
+                        available: row.get(1)?,
+                        scheduled: row.get(2)?,
+                        running: row.get(3)?,
+                        discarded: row.get(4)?,
+                    };
+                    let waits_since = row.get::<_, Option<i64>>(5)?.map(Timestamp);
+                    Ok(Backlog { kind: JobKind::parse(&row.get::<_, String>(0)?), counts, waits_since })
+                })
             })
             .await
     }

@@ -1,5 +1,9 @@
 //! Properties of what crosses a process.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test fails by panicking")]
+
+mod fuzz;
+
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 use soniquebay_domain::{

@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::listener::{library_check, recommender_check};
 use crate::cli::{Cli, WorkerArgs};
 use crate::host::{Host, access, address, bind, operations};
-use crate::library::{Counters, Library, Purpose};
+use crate::library::{Library, Purpose};
+use crate::metrics::Counters;
 use crate::work::Work;
 use crate::workshop::{Remote, Workshop};
 

@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use soniquebay_domain::{
-    Clock, Discarded, JobId, JobQueue, JobState, JobSummary, Lease, NewJob, QueueCounts, Space, StoreError, TrackId,
+    Backlog, Clock, Discarded, JobId, JobKind, JobQueue, JobState, JobSummary, Lease, NewJob, QueueCounts, Space,
+    StoreError, TrackId,
 };
 use tokio::task::AbortHandle;
 
@@ -164,6 +165,12 @@ impl JobQueue for CeleryQueue {
             true => QueueCounts { analysis: counts, ..QueueCounts::default() },
             false => QueueCounts { embedding: counts, ..QueueCounts::default() },
         })
+    }
+
+    async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
+        // Of the other queue's messages only their bodies tell which kind they are.
+        let kind = self.inner.config.default_space.is_sound().then_some(JobKind::AnalyzeTrack);
+        Ok(vec![Backlog { kind, counts: self.inner.job_counts().await?, waits_since: None }])
     }
 
     async fn jobs(
