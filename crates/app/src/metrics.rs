@@ -51,7 +51,7 @@ const OF_STORES: [Metric; 4] = [
 ];
 
 /// Those that parts count while they work. Counters without labels are there from the start, as 0.
-const COUNTED: [Metric; 33] = [
+const COUNTED: [Metric; 36] = [
     Metric("soniquebay_build_info", Gauge, "version, target", "1; which program this is."),
     Metric(
         "soniquebay_http_request_duration_seconds",
@@ -138,6 +138,9 @@ const COUNTED: [Metric; 33] = [
         "setback",
         "Jobs that did not get their vector: retry, snooze (a service is away) or discard.",
     ),
+    Metric("soniquebay_analysis_files_total", Counter, "outcome", "Files that were heard, or whose sound was known."),
+    Metric("soniquebay_analysis_audio_seconds_total", Counter, "", "Audio that was heard, in seconds of playing."),
+    Metric("soniquebay_analysis_failures_total", Counter, "reason", "Files that could not be heard, by reason."),
     Metric(
         "soniquebay_reconciler_repairs_total",
         Counter,
@@ -306,7 +309,8 @@ mod tests {
                 }
             }
         }
-        used.retain(|name| !["soniquebay_format", "soniquebay_jobs"].contains(&name.as_str()));
+        // Headers of messages.
+        used.retain(|name| !["soniquebay_reason", "soniquebay_space", "soniquebay_subject"].contains(&name.as_str()));
         let unknown: Vec<_> = used.iter().filter(|name| !known.contains(name.as_str())).collect();
         assert!(unknown.is_empty(), "counted, and not in the table: {unknown:?}");
         assert!(used.len() > 20, "{used:?}");
