@@ -17,6 +17,7 @@ import sqlite3
 import subprocess
 import tempfile
 import time
+import urllib.error
 import urllib.request
 
 from index import ROOT, in_venv
@@ -81,6 +82,18 @@ class Serve:
         assert found == 10, found
         return time.perf_counter() - began
 
+    def wait(self):
+        """Until it says that its index is loaded."""
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://{self.address}/readyz", timeout=60) as answer:
+                    checks = json.load(answer)["checks"]
+            except urllib.error.HTTPError as refused:
+                checks = json.load(refused)["checks"]
+            if checks["index"]["status"] == "ok":
+                return
+            time.sleep(0.02)
+
     def memory(self):
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as status:
             return int(re.search(r"RssAnon:\s+(\d+)", status.read()).group(1)) / 1024
@@ -116,6 +129,7 @@ def measure(options, folder):
     server = listening(serve(options, folder))
     listens = time.perf_counter() - server.began
     try:
+        server.wait()
         server.ask(1)
         first, processor = time.perf_counter() - server.began, server.processor()
         times = sorted(server.ask(1 + number * 7919 % options.vectors) for number in range(QUESTIONS))

@@ -70,7 +70,7 @@ def main():
         os.sched_setaffinity(0, {0})
         server = listening(serve(options, folder))
         try:
-            server.ask(1)
+            server.wait()
             for _ in range(options.rounds):
                 rate, latency = wrk(server.address, options, "-s", script, f"http://{server.address}")
                 idle, _ = wrk(server.address, options, f"http://{server.address}/healthz")

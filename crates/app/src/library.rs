@@ -190,12 +190,16 @@ impl Library {
         self.recommender(Arc::new(index)).await
     }
 
-    /// The same, with the index loaded before the first question comes.
-    pub(crate) async fn ready_recommender(&self) -> anyhow::Result<Arc<Recommender>> {
+    /// The same, with the index loaded from now on: `/readyz` tells how far that is, and questions wait for it.
+    pub(crate) async fn loading_recommender(&self) -> anyhow::Result<Arc<Recommender>> {
         let recommender = Arc::new(self.recommender_in_memory().await?);
-        let space = recommender.serving.space().await?;
+        let (space, loading) = (recommender.serving.space().await?, Arc::clone(&recommender));
         let anything = Vector::new(vec![1.0; space.dims()])?;
-        recommender.index.search(&space, &anything, 1, &Filter::default()).await?;
+        tokio::spawn(async move {
+            if let Err(error) = loading.index.search(&space, &anything, 1, &Filter::default()).await {
+                tracing::warn!(%space, %error, "The index is not loaded; the next question tries again");
+            }
+        });
         Ok(recommender)
     }
 

@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::error::{ApiError, Code};
-use crate::{Check, Operations};
+use crate::{Check, Operations, Unwell};
 
 /// How long a part may take to say that it is well.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -114,6 +114,11 @@ pub fn index_check(recommender: Arc<Recommender>) -> Check {
         let recommender = Arc::clone(&recommender);
         async move {
             let serving = &recommender.serving.space().await?;
+            if let Some(read) = recommender.index.catching_up(serving) {
+                let tracks = recommender.catalog.counts().await?.tracks;
+                let detail = format!("The index is being loaded: {read} vectors of {tracks} tracks so far.");
+                return Err(Unwell { code: Code::Unavailable.name(), detail });
+            }
             let mut along_one_axis = vec![0.0; serving.dims()];
             along_one_axis[0] = 1.0;
             let query = Vector::new(along_one_axis).map_err(|error| ApiError::internal(&error))?;

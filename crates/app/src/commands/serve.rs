@@ -47,7 +47,7 @@ pub(crate) async fn serve(
     if let Err(error @ EmbedError::ModelMissing { .. }) = library.health().await {
         tracing::warn!("{error}; until then no vectors are made, and typed search answers 503");
     }
-    let recommender = library.ready_recommender().await?;
+    let recommender = library.loading_recommender().await?;
     tell_of_other_spaces(library, &recommender.serving.space().await?).await?;
 
     let services = Services { catalog: library.catalog(), ..services(library, recommender, access, stop)? };

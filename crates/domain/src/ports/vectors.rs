@@ -166,6 +166,11 @@ pub trait VectorIndex: Send + Sync {
     /// query of another length than the space's.
     async fn search(&self, space: &Space, query: &Vector, k: usize, filter: &Filter) -> Result<Vec<Hit>, StoreError>;
 
+    /// How many changes have gone in, while the index catches up with so many that answers wait for it.
+    fn catching_up(&self, _space: &Space) -> Option<usize> {
+        None
+    }
+
     /// The vectors of these tracks, made unit, those that are there: as fresh as an answer. `None` where the index has none
     /// at hand, and the store must be asked.
     async fn units(&self, _space: &Space, _ids: &[TrackId]) -> Result<Option<HashMap<TrackId, Vec<f32>>>, StoreError> {

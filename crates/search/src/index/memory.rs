@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,8 @@ pub struct IndexSize {
 struct Loaded {
     /// Held while the log is read, so that searches at one time read it once.
     following: Mutex<()>,
+    /// Changes that were read, where they are many; else 0.
+    catching_up: AtomicUsize,
     encoder: Arc<Encoder>,
     segment: RwLock<Segment>,
 }
@@ -114,8 +117,10 @@ impl MemoryIndex {
             }
         };
         let guard = loaded.following.lock().await;
-        self.catch_up(space, &loaded).await?;
+        let caught_up = self.catch_up(space, &loaded).await;
+        loaded.catching_up.store(0, Ordering::Relaxed);
         drop(guard);
+        caught_up?;
         Ok(Some(loaded))
     }
 
@@ -147,6 +152,7 @@ impl MemoryIndex {
             if is_last {
                 break;
             }
+            loaded.catching_up.store(read, Ordering::Relaxed);
             if told.elapsed() > TELL_EVERY {
                 told = Instant::now();
                 tracing::info!(%space, "The index is being loaded: {read} vectors so far");
@@ -182,7 +188,7 @@ impl Loaded {
     fn new(dims: usize, folder: &std::path::Path) -> Self {
         let encoder = Arc::new(Encoder::new(dims));
         let segment = RwLock::new(Segment::new(Arc::clone(&encoder), folder));
-        Self { following: Mutex::new(()), encoder, segment }
+        Self { following: Mutex::new(()), catching_up: AtomicUsize::new(0), encoder, segment }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Segment> {
@@ -230,6 +236,11 @@ impl VectorIndex for MemoryIndex {
         hits.map_err(|error| self.lost(space, &loaded, &error))
     }
 
+    fn catching_up(&self, space: &Space) -> Option<usize> {
+        let all = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
+        all.get(space).map(|loaded| loaded.catching_up.load(Ordering::Relaxed)).filter(|read| *read > 0)
+    }
+
     async fn units(&self, space: &Space, ids: &[TrackId]) -> Result<Option<HashMap<TrackId, Vec<f32>>>, StoreError> {
         let Some(loaded) = self.follow(space).await? else { return Ok(Some(HashMap::new())) };
         let (ids, asked) = (ids.to_vec(), Arc::clone(&loaded));
@@ -246,10 +257,11 @@ async fn finished<T>(work: JoinHandle<T>) -> Result<T, StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
     use std::sync::Arc;
 
     use proptest::prelude::*;
-    use soniquebay_domain::{Filter, Space, Vector, VectorIndex};
+    use soniquebay_domain::{Filter, Space, TrackId, Vector, VectorIndex};
 
     use super::MemoryIndex;
     use crate::contract;
@@ -293,6 +305,21 @@ mod tests {
             let hits = search.await.unwrap();
             assert_eq!((hits.len(), hits[0].track_id.get()), (300, 1));
         }
+    }
+
+    #[tokio::test]
+    async fn its_vectors_are_as_fresh_as_its_answers() {
+        let library = Arc::new(Library::default());
+        let (space, index) = (Space::external(2).unwrap(), MemoryIndex::new(library.clone()));
+        let ids: Vec<TrackId> = (1..=3).map(|id| TrackId::new(id).unwrap()).collect();
+        assert_eq!(index.units(&space, &ids).await.unwrap(), Some(HashMap::new()));
+        library.add(1, &[], &space, Some(&[3.0, 4.0]));
+        library.add(2, &[], &space, Some(&[0.0, -2.0]));
+        let expected = [(ids[0], vec![0.6, 0.8]), (ids[1], vec![0.0, -1.0])];
+        assert_eq!(index.units(&space, &[&ids[..], &ids[..1]].concat()).await.unwrap(), Some(expected.into()));
+        library.add(1, &[], &space, Some(&[-5.0, 0.0]));
+        assert_eq!(index.units(&space, &ids[..1]).await.unwrap(), Some([(ids[0], vec![-1.0, 0.0])].into()));
+        assert_eq!(index.catching_up(&space), None);
     }
 
     #[tokio::test]

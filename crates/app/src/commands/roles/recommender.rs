@@ -18,7 +18,7 @@ pub(crate) async fn run(cli: &Cli, args: &RoleArgs, stop: &CancellationToken) ->
     let access = access(&args.access, &[address], &cli.services, Some(library.store.clone())).await?;
     let _lock = library.lock("recommender")?;
     library.want_spaces().await?;
-    let recommender = library.ready_recommender().await?;
+    let recommender = library.loading_recommender().await?;
     let services = Services {
         mirror,
         library: workshop::library(&cli.services)?,
