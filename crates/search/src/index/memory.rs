@@ -117,10 +117,9 @@ impl MemoryIndex {
             }
         };
         let guard = loaded.following.lock().await;
-        let caught_up = self.catch_up(space, &loaded).await;
-        loaded.catching_up.store(0, Ordering::Relaxed);
-        drop(guard);
-        caught_up?;
+        let told = Told(&loaded.catching_up);
+        self.catch_up(space, &loaded).await?;
+        drop((told, guard));
         Ok(Some(loaded))
     }
 
@@ -181,6 +180,15 @@ impl MemoryIndex {
         StoreError::Unavailable(format!(
             "the index cannot read its file in {folder}: {error}; ask again to load it anew"
         ))
+    }
+}
+
+/// How far a load is, told for as long as somebody is at it: it may be given up at any moment.
+struct Told<'a>(&'a AtomicUsize);
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        self.0.store(0, Ordering::Relaxed);
     }
 }
 
