@@ -123,7 +123,10 @@ fn read(
     let mut first = Vec::new();
     reader.by_ref().take(LINE_BYTES as u64).read_until(b'\n', &mut first)?;
     while first.trim_ascii().is_empty() && first.last() == Some(&b'\n') && first.len() < LINE_BYTES {
-        reader.by_ref().take(LINE_BYTES as u64).read_until(b'\n', &mut first)?;
+        // Nothing but empty lines ends here.
+        if reader.by_ref().take(LINE_BYTES as u64).read_until(b'\n', &mut first)? == 0 {
+            break;
+        }
     }
     let content = first.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&first).trim_ascii_start();
     let format = format.unwrap_or(if content.starts_with(b"{") { Format::Jsonl } else { Format::Csv });

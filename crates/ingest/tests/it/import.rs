@@ -35,6 +35,14 @@ async fn bad_lines_are_named_and_hold_nothing_back() {
 }
 
 #[tokio::test]
+async fn a_file_of_empty_lines_holds_nothing() {
+    let catalog = Arc::new(MemoryCatalog::default());
+    for text in ["\n", "\r\n\n  \n", ""] {
+        assert_eq!(import_text(&catalog, text).await.unwrap(), ImportReport::default(), "{text:?}");
+    }
+}
+
+#[tokio::test]
 async fn importing_twice_changes_nothing() {
     let catalog = Arc::new(MemoryCatalog::default());
     let mut text = String::new();
