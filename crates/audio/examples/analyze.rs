@@ -32,6 +32,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     if failed { Err("not every file could be analysed".into()) } else { Ok(()) }
 }
 
+#[cfg(not(feature = "training"))]
+fn raw(_: &Analysis) -> Value {
+    Value::Null
+}
+
+#[cfg(feature = "training")]
+fn raw(analysis: &Analysis) -> Value {
+    let raw = &analysis.raw;
+    json!({
+        "candidates": raw.candidates, "classes": raw.classes, "bass": raw.bass, "tonal": raw.tonal, "numbers": raw.numbers,
+    })
+}
+
 fn describe(file: &str, seconds: f64, analysis: &Analysis) -> Value {
     let measure = |measure: Option<Measure>| measure.map(|m| json!({ "value": m.value, "confidence": m.confidence }));
     json!({
@@ -57,5 +70,6 @@ fn describe(file: &str, seconds: f64, analysis: &Analysis) -> Value {
         "silence_start": analysis.silence_start,
         "silence_end": analysis.silence_end,
         "sound": analysis.sound,
+        "raw": raw(analysis),
     })
 }

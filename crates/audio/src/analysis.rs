@@ -59,4 +59,23 @@ pub struct Analysis {
     pub silence_end: f64,
     /// A unit vector of [`SOUND_DIMS`](crate::SOUND_DIMS) numbers for the sound space.
     pub sound: Option<Vec<f32>>,
+    /// What constants are chosen from.
+    #[cfg(feature = "training")]
+    pub raw: Raw,
+}
+
+/// What features are made of, for `bench/sound_train.py`, which chooses the constants.
+#[cfg(feature = "training")]
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Raw {
+    /// Tempi that were weighed: beats a minute, strength, and the numbers about each.
+    pub candidates: Vec<(f64, f64, Vec<f64>)>,
+    /// Share of each pitch class.
+    pub classes: Option<[f64; 12]>,
+    /// The same of the bass.
+    pub bass: Option<[f64; 12]>,
+    /// Share of the power that lies in peaks.
+    pub tonal: Option<f64>,
+    /// The sound vector before it is scaled.
+    pub numbers: Vec<f64>,
 }

@@ -4,9 +4,11 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use symphonia::core::codecs::audio::AudioCodecParameters;
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_ALAC, CODEC_ID_FLAC};
 use symphonia::core::common::Limit;
 use symphonia::core::errors::{self, Error};
 use symphonia::core::formats::probe::Hint;
+use symphonia::core::formats::well_known::FORMAT_ID_ISOMP4;
 use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
 use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::MetadataOptions;
@@ -75,7 +77,11 @@ impl<'a> Demuxer<'a> {
         self.params = params.cloned().ok_or_else(|| unsupported("an unknown codec"))?;
         self.track = track.id;
         let rate = self.params.sample_rate.filter(|rate| *rate > 0);
-        self.promised = track.num_frames.zip(rate).map(|(frames, rate)| frames as f64 / f64::from(rate));
+        // An MP3 guesses its length, and what is written to a pipe as WAV claims the most that there can be.
+        let knows = matches!(self.params.codec, CODEC_ID_FLAC | CODEC_ID_ALAC)
+            || self.format.format_info().format == FORMAT_ID_ISOMP4;
+        let frames = track.num_frames.filter(|_| knows);
+        self.promised = frames.zip(rate).map(|(frames, rate)| frames as f64 / f64::from(rate));
         Ok(())
     }
 
