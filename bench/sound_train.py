@@ -211,7 +211,7 @@ use super::sound::MEASURED;
 pub(super) const MEAN: [f64; MEASURED] = [{numbers(mean)}];
 pub(super) const SCALE: [f64; MEASURED] = [{numbers(scale)}];
 /// Timbre and level, harmony, rhythm.
-pub(super) const DIRECTIONS: [[f64; MEASURED]; {len(matrix)}] = [{rows}];
+pub(super) static DIRECTIONS: [[f64; MEASURED]; {len(matrix)}] = [{rows}];
 """)
 
 
@@ -247,6 +247,9 @@ def main():
             known = [sum(part, []) for part in zip(*others)]
             report(f"seed {args.seeds[held]} by the others", entries, heard, fit_tempo(*known), fit_key(*known))
     entries, heard = (sum(part, []) for part in zip(*sets))
+    import sound_styles
+
+    sound_styles.report(entries, heard)
     tempo, key = fit_tempo(entries, heard), fit_key(entries, heard)
     report("all by all", entries, heard, tempo, key)
     write_tempo(tempo)

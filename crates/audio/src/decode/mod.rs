@@ -117,7 +117,7 @@ impl<'a> Decoder<'a> {
             return Err(AudioError::Empty);
         }
         match self.demuxer.promised_seconds() {
-            Some(promised) if self.seconds < (1.0 - DAMAGED_SHARE) * promised - 0.5 => {
+            Some(promised) if self.seconds < (1.0 - DAMAGED_SHARE) * promised - 0.2 => {
                 damaged(format!("it ends after {:.1} of {promised:.1} s", self.seconds))
             }
             _ => Ok(None),

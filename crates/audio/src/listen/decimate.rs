@@ -30,7 +30,7 @@ impl HalfBand {
         // Both halves pass a constant alike.
         let scale = 0.5 / coefficients.iter().sum::<f32>();
         coefficients.iter_mut().for_each(|coefficient| *coefficient *= scale);
-        Self { coefficients, even: vec![0.0; PAIRS], odd: vec![0.0; TAPS - 1], pending: None }
+        Self { coefficients, even: vec![0.0; PAIRS - 1], odd: vec![0.0; TAPS - 1], pending: None }
     }
 
     /// Appends to `output` what `input` gives.

@@ -151,7 +151,9 @@ impl Listener {
         let energy = energy(lufs, brightness.unwrap_or(0.0), onset_rate);
         heard.energy = measure(energy, sure(10.0));
         let periodicity = rhythm.finish(FRAME_RATE);
-        let context = tempo::Context { onset_rate, percussive };
+        let harmony = self.chroma.finish();
+        let tonal = harmony.as_ref().map_or(0.0, |harmony| harmony.tonal);
+        let context = tempo::Context { onset_rate, percussive, tonal };
         let tempo = periodicity.as_ref().and_then(|periodicity| tempo::tempo(periodicity, &context));
         if let Some(tempo) = &tempo {
             let confidence = tempo.confidence * sure(10.0);
@@ -159,7 +161,6 @@ impl Listener {
             heard.beat_strength = measure(tempo.strength, sure(10.0));
             heard.danceability = measure(danceability(tempo, percussive), confidence.max(0.3 * sure(10.0)));
         }
-        let harmony = self.chroma.finish();
         heard.key = harmony
             .as_ref()
             .and_then(key::key)

@@ -15,8 +15,7 @@ const LEVEL: usize = 2;
 /// Lags from 0.15 s upwards, four to the octave: another tempo is a shift along them.
 const LAGS: usize = 16;
 const FIRST_LAG: f64 = 0.15;
-/// One number is the same in all vectors, so that what has nothing in common is not opposite, and half of what is heard alike is not 90°
-/// apart.
+/// One number is the same in all vectors, so that cosines lie between about 0.3 and 1: of pieces that have nothing in common 0.7.
 const COMMON: f64 = 2.0;
 /// No number may count for more than this many times its usual spread.
 const MOST: f64 = 3.0;

@@ -19,6 +19,10 @@ pub(super) const FEATURES: usize = ENVELOPES * MULTIPLES.len() + OTHERS;
 /// Onsets that resemble themselves less than this after every lag have no tempo: what noise of one window reaches, and of many.
 const LEAST: f64 = 0.075;
 const LEAST_OF_ONE: f64 = 0.065;
+/// The same where notes are heard, which is no noise: strings and pads begin softly.
+const LEAST_OF_NOTES: f64 = 0.025;
+/// Share of the power in spectral peaks from which on they are notes: noise has at most 0.28.
+const NOTES: f64 = 0.45;
 
 /// What of the piece helps to tell which tempo is meant.
 pub(super) struct Context {
@@ -26,6 +30,8 @@ pub(super) struct Context {
     pub(super) onset_rate: f64,
     /// 0 to 1.
     pub(super) percussive: f64,
+    /// Share of the power that lies in spectral peaks, 0 to 1.
+    pub(super) tonal: f64,
 }
 
 pub(super) struct Tempo {
@@ -112,7 +118,12 @@ fn score(features: &[f64; FEATURES]) -> f64 {
 pub(super) fn tempo(periodicity: &Periodicity, context: &Context) -> Option<Tempo> {
     let candidates = candidates(periodicity, context);
     let strongest = candidates.iter().map(|one| one.strength).fold(0.0, f64::max);
-    if strongest < LEAST + LEAST_OF_ONE / (periodicity.windows as f64).sqrt() {
+    let least = if context.tonal >= NOTES {
+        LEAST_OF_NOTES
+    } else {
+        LEAST + LEAST_OF_ONE / (periodicity.windows as f64).sqrt()
+    };
+    if strongest < least {
         return None;
     }
     let scores: Vec<f64> = candidates.iter().map(|one| score(&one.features)).collect();
