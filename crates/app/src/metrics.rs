@@ -304,7 +304,10 @@ mod tests {
                 } else if is_source && path.extension().is_some_and(|extension| extension == "rs") {
                     let text = std::fs::read_to_string(&path).unwrap();
                     let strings = text.split('"').skip(1).step_by(2);
-                    let is_metric = |text: &&str| text.starts_with("soniquebay_") && named(text).contains(*text);
+                    let is_metric = |text: &&str| {
+                        text.strip_prefix("soniquebay_").is_some_and(|rest| !rest.is_empty())
+                            && named(text).contains(*text)
+                    };
                     used.extend(strings.filter(is_metric).map(str::to_owned));
                 }
             }

@@ -5,13 +5,19 @@ use serde_json::Value;
 
 use crate::app::App;
 
-const ROUTES: [(&str, &str); 23] = [
+const ROUTES: [(&str, &str); 29] = [
     ("/api/tracks", "get post"),
     ("/api/tracks/batch", "post"),
     ("/api/tracks/search", "get"),
     ("/api/tracks/{id}", "delete get patch put"),
     ("/api/tracks/{id}/features", "put"),
     ("/api/tracks/{id}/similar", "get"),
+    ("/api/tracks/{id}/audio", "get"),
+    ("/api/tracks/{id}/analysis", "put"),
+    ("/api/analysis", "get"),
+    ("/api/analysis/pause", "post"),
+    ("/api/analysis/resume", "post"),
+    ("/api/analysis/audio/{hash}", "get"),
     ("/api/track-vectors", "get post"),
     ("/api/track-vectors/batch", "post"),
     ("/api/track-vectors/search", "post"),

@@ -197,7 +197,7 @@ impl Nginx {
         let text = format!(
             "user root;\ndaemon off;\nworker_processes 1;\npid {0}/nginx.pid;\nerror_log {0}/error.log;\n\
              events {{ worker_connections 64; }}\nhttp {{\naccess_log off;\n{temporary}\
-             server {{ listen 127.0.0.1:{port};\n{example} }}\n}}\n",
+             server {{ listen 127.0.0.1:{port};\n# Who asks is no proxy.\nproxy_bind 127.0.0.9;\n{example} }}\n}}\n",
             folder.display()
         );
         std::fs::write(&config, text).unwrap();
@@ -228,7 +228,7 @@ fn a_real_nginx_shows_it_below_a_path() {
     let data = Data::without_model();
     let key = create_key(&data, "page", "write");
     let mut command = data.command(&["serve", "--listen", "127.0.0.1:0"]);
-    command.env("SONIQUEBAY_BASE_PATH", "/soniquebay").env("TRUSTED_PROXIES", "127.0.0.1");
+    command.env("SONIQUEBAY_BASE_PATH", "/soniquebay").env("TRUSTED_PROXIES", "127.0.0.9");
     command.env("TRUSTED_NETWORKS", "10.0.0.0/8");
     let server = Server::start(command);
     let folder = data.beside("nginx");

@@ -139,7 +139,7 @@ fn a_library_moves_to_postgres_and_back() {
     assert_eq!(server.terminate(), Some(0));
     let moved = db(&data, &["move", "--to", &url]).expect(0);
     assert!(
-        moved.out.contains("1200 tracks, 12 vectors, 1200 jobs") && moved.out.contains("DATABASE_URL"),
+        moved.out.contains("1200 tracks, 12 vectors, 2400 jobs") && moved.out.contains("DATABASE_URL"),
         "{}",
         moved.out
     );

@@ -93,7 +93,7 @@ fn nothing_is_vectorized_as_nobody_works() {
     data.install_model();
     data.run_with_input(&["import", "-", "--no-wait"], r#"{"title": "A", "path": "/no/such/file.flac"}"#).expect(0);
     let report = doctor(&data, &[]);
-    expect(&report, "worker", "fail", "1 jobs wait, and nobody works on them", "soniquebay serve");
+    expect(&report, "worker", "fail", "2 jobs wait, and nobody works on them", "soniquebay serve");
     expect(&report, "music", "warn", "/no/such/file.flac", "mounted");
     assert!(because(&report, "nothing_is_vectorized").contains("nobody works"), "{report:#}");
     let text = data.run(&["doctor"]).expect(1).out;

@@ -58,7 +58,11 @@ fn a_scanned_folder_is_heard_once_whatever_becomes_of_its_files() {
     let data = Data::with_model();
     let music = data.beside("music");
     fill(&music, 6, 6.0);
-    std::fs::write(music.join("broken.wav"), b"RIFF\x10\0\0\0WAVEjunkjunkjunk").unwrap();
+    // What cannot be read at all comes in by no scan.
+    let broken = data.beside("broken.wav");
+    std::fs::write(&broken, b"RIFF\x10\0\0\0WAVEjunkjunkjunk").unwrap();
+    let line = json!({"title": "broken", "artist": "Ada", "path": broken}).to_string();
+    data.run_with_input(&["import", "-"], &line).expect(0);
     let folder = music.to_str().unwrap();
     // What tracks say comes first, and a scan waits for no more.
     let scan = data.run(&["scan", folder]);
