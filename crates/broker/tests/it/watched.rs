@@ -44,7 +44,8 @@ print(json.dumps([send('slow', priority=6).id, send('later', countdown=300, prio
     assert_eq!((&active[0]["args"][0], &active[0]["delivery_info"]["priority"]), (&json!(77), &json!(6)));
     let scheduled = &inspect(&url, &["scheduled"]).await[&node];
     assert_eq!((&scheduled[0]["request"]["id"], &scheduled[0]["priority"]), (&json!(later), &json!(3)));
-    let names = json!(["calculate_vector", "calculate_vector_if_needed", "vectorization.calculate"]);
+    let names =
+        json!(["analysis.analyze_track", "calculate_vector", "calculate_vector_if_needed", "vectorization.calculate"]);
     assert_eq!(inspect(&url, &["registered"]).await[&node], names);
     let stats = &inspect(&url, &["stats"]).await[&node];
     assert_eq!(stats["total"]["calculate_vector"], 2);
