@@ -13,8 +13,11 @@ use soniquebay_store::sqlite::{SqliteStore, copy};
 use crate::{StandingClock, titled};
 
 /// Zlib, as the files are mostly empty pages.
-const FILES: [(i64, &str, &[u8]); 1] =
-    [(3, "all-MiniLM-L6-v2/8/parts-1", include_bytes!("../fixtures/format-3.db.zlib"))];
+const FILES: [(i64, &str, &[u8]); 3] = [
+    (2, "all-MiniLM-L6-v2/8/parts-1", include_bytes!("../fixtures/format-2.db.zlib")),
+    (3, "all-MiniLM-L6-v2/8/parts-1", include_bytes!("../fixtures/format-3.db.zlib")),
+    (4, "all-MiniLM-L6-v2/8/parts-1", include_bytes!("../fixtures/format-4.db.zlib")),
+];
 
 fn unpacked(folder: &tempfile::TempDir, format: i64, bytes: &[u8]) -> std::path::PathBuf {
     let path = folder.path().join(format!("format-{format}.db"));

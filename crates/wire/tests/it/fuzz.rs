@@ -85,7 +85,7 @@ fn fuzz_vectors() {
     run("vectors", &VECTORS, |bytes| {
         serde_json::from_slice::<VectorInput>(bytes).is_ok_and(|input| {
             input.check().is_ok_and(|record| {
-                let length: f32 = record.vector.as_slice().iter().map(|x| x * x).sum();
+                let length: f64 = record.vector.as_slice().iter().map(|x| f64::from(*x).powi(2)).sum();
                 assert!(length.is_finite() && length > 0.0, "no zero, NaN or infinite vector passes");
                 true
             })

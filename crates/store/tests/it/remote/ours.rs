@@ -67,7 +67,8 @@ async fn vectors_and_what_is_told_arrive_whole() {
 
     let found = remote.vector_fingerprints(&space(), 0, 1000).await.unwrap();
     assert_eq!(found.len(), 300);
-    assert_eq!(found[6], Fingerprint::from(&track));
+    // Of the file that a track is heard in, a vector of its words knows nothing.
+    assert_eq!(found[6], Fingerprint { file_hash: None, ..Fingerprint::from(&track) });
     assert_eq!(remote.vector_fingerprints(&space(), 298, 1).await.unwrap()[0].track_id, id(299));
     assert!(remote.vector_fingerprints(&Space::external(3).unwrap(), 0, 10).await.unwrap().is_empty());
 
