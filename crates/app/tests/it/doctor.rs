@@ -98,7 +98,7 @@ fn nothing_is_vectorized_as_nobody_works() {
     assert!(because(&report, "nothing_is_vectorized").contains("nobody works"), "{report:#}");
     let text = data.run(&["doctor"]).expect(1).out;
     assert!(
-        text.contains("Nothing is vectorized?\n  worker: 1 jobs wait, and nobody works on them → soniquebay serve"),
+        text.contains("Nothing is vectorized?\n  worker: 2 jobs wait, and nobody works on them → soniquebay serve"),
         "{text}"
     );
 }
