@@ -16,8 +16,10 @@ const LIBRARIES: &str = "/usr/aarch64-linux-gnu";
 /// A Raspberry Pi 4, which has no dot products, and a processor that has all that is emulated.
 const PROCESSORS: [&str; 2] = ["cortex-a72", "max"];
 
-/// Everything below the model, and one text through all of it: an emulated processor is too slow for more.
-const TESTS: [&str; 6] = [
+/// Everything below the model, one text through all of it, and the index's kernels: an emulated processor is too slow for
+/// more.
+const TESTS: [&str; 7] = [
+    "kernels::tests",
     "local::kernels",
     "local::elementwise",
     "local::quantise",
@@ -45,6 +47,7 @@ pub(crate) fn run(repository: &Repository, model: &Path) -> anyhow::Result<Optio
     let cargo = |emulator: &str, limits: &[&str]| {
         let mut cargo = repository.cargo();
         cargo.args(["test", "--release", "--target", TARGET, "--package", "soniquebay-embed"]);
+        cargo.args(["--package", "soniquebay-search"]);
         cargo.args(["--lib", "--test", "local_reference"]).args(limits);
         cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", LINKER);
         cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", emulator);

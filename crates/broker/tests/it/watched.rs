@@ -183,7 +183,7 @@ print(json.dumps([node, workers[node], get('/api/workers?status=1'), tasks[r.id]
     .await;
     let node = told[0].as_str().unwrap();
     assert!(node.starts_with("soniquebay-"), "{told}");
-    assert_eq!(told[1]["registered"].as_array().map(Vec::len), Some(3), "{told}");
+    assert_eq!(told[1]["registered"].as_array().map(Vec::len), Some(4), "{told}");
     assert_eq!(told[2][node], true, "online");
     assert_eq!((&told[3]["name"], &told[3]["worker"]), (&json!("calculate_vector"), &told[0]));
     assert!(told[3]["received"].is_number() && told[3]["started"].is_number() && told[3]["runtime"].is_number());
