@@ -39,7 +39,7 @@ pub(crate) struct AccessArgs {
     #[arg(long, value_name = "NAMES", env = "ALLOWED_HOSTS")]
     allowed_hosts: Option<String>,
 
-    /// Pages of other sites that may ask from a browser, with commas between: https://music.example.
+    /// Pages of other sites that may ask from a browser, as scheme and host, with commas between.
     #[arg(long, value_name = "ORIGINS", env = "CORS_ORIGINS")]
     cors_origins: Option<String>,
 
