@@ -1,19 +1,15 @@
-//! Loudness by EBU R128, and silence at both ends.
-
-use ebur128::{EbuR128, Mode};
+//! Loudness, and silence at both ends.
 
 use super::decimate::Decimator;
-use crate::AudioError;
+use super::meter::Meter;
 
-/// Hz: of what is sampled faster, half is enough, and the meter holds three seconds of it.
+/// Hz: of what is sampled faster, half is enough.
 const HIGHEST_RATE: f64 = 50_000.0;
 /// Full scale is 1: softer than this is silence (−60 dB).
 const SILENCE: f32 = 0.001;
-/// LUFS: the absolute gate of BS.1770, below which there is no loudness.
-const GATE: f64 = -70.0;
 
 pub(super) struct Loudness {
-    meter: EbuR128,
+    meter: Meter,
     decimators: Vec<Decimator>,
     rate: u32,
     frames: u64,
@@ -34,17 +30,13 @@ pub(super) struct Level {
 }
 
 impl Loudness {
-    pub(super) fn new(rate: u32, channels: usize) -> Result<Self, AudioError> {
+    pub(super) fn new(rate: u32, channels: usize) -> Self {
         let (decimator, low) = Decimator::below(f64::from(rate), HIGHEST_RATE);
-        // Blocks of the histogram rather than a list of all: bounded.
-        let mode = Mode::I | Mode::LRA | Mode::HISTOGRAM;
-        let meter = EbuR128::new(channels as u32, low.round() as u32, mode).map_err(|error| AudioError::OverLimit {
-            what: format!("the loudness of {channels} channels at {rate} Hz cannot be measured: {error}"),
-        })?;
-        Ok(Self { meter, decimators: vec![decimator; channels], rate, frames: 0, first: None, last: 0 })
+        let decimators = vec![decimator; channels];
+        Self { meter: Meter::new(low, channels), decimators, rate, frames: 0, first: None, last: 0 }
     }
 
-    pub(super) fn process(&mut self, channels: &[Vec<f32>]) -> Result<(), AudioError> {
+    pub(super) fn process(&mut self, channels: &[Vec<f32>]) {
         let frames = channels.first().map_or(0, Vec::len);
         let loud = |sample: &f32| sample.abs() > SILENCE;
         if self.first.is_none() {
@@ -55,22 +47,17 @@ impl Loudness {
             self.last = self.frames + last as u64;
         }
         self.frames += frames as u64;
-        let low: Vec<&[f32]> =
-            self.decimators.iter_mut().zip(channels).map(|(decimator, channel)| decimator.process(channel)).collect();
-        self.meter
-            .add_frames_planar_f32(&low)
-            .map_err(|error| AudioError::Damaged { what: format!("its loudness cannot be measured: {error}") })
+        let low = self.decimators.iter_mut().zip(channels).map(|(decimator, channel)| decimator.process(channel));
+        self.meter.add(low.collect());
     }
 
     pub(super) fn finish(&self) -> Level {
         let seconds = |frames: u64| frames as f64 / f64::from(self.rate);
-        let integrated = self.meter.loudness_global().ok().filter(|level| *level > GATE);
-        let range = self.meter.loudness_range().ok().filter(|range| integrated.is_some() && range.is_finite());
         let (silence_start, silence_end) = match self.first {
             Some(first) => (seconds(first), seconds(self.frames - 1 - self.last)),
             // All of it is silence, told once.
             None => (seconds(self.frames), 0.0),
         };
-        Level { integrated, range, silence_start, silence_end }
+        Level { integrated: self.meter.integrated(), range: self.meter.range(), silence_start, silence_end }
     }
 }

@@ -3,9 +3,12 @@
 mod bands;
 mod chroma;
 mod decimate;
+mod gate;
+mod k_weighting;
 mod key;
 mod key_model;
 mod loudness;
+mod meter;
 mod onset;
 mod rhythm;
 mod sound;
@@ -16,7 +19,7 @@ mod tempo_model;
 mod timbre;
 
 use crate::analysis::{KeyMeasure, Measure};
-use crate::{AudioError, decode::Block};
+use crate::decode::Block;
 use bands::Bands;
 use chroma::Chroma;
 use decimate::Decimator;
@@ -77,13 +80,13 @@ pub(crate) struct Heard {
 }
 
 impl Listener {
-    pub(crate) fn new(rate: u32, channels: usize) -> Result<Self, AudioError> {
+    pub(crate) fn new(rate: u32, channels: usize) -> Self {
         let (decimator, low) = Decimator::below(f64::from(rate), CEILING);
         let size = window_size(low, FRAME);
         let (chroma_decimator, chroma_rate) = Decimator::below(low, CHROMA_CEILING);
-        Ok(Self {
+        Self {
             rate,
-            loudness: Loudness::new(rate, channels)?,
+            loudness: Loudness::new(rate, channels),
             mono: Vec::new(),
             decimator,
             spectrum: Spectrum::new(size, low / FRAME_RATE),
@@ -97,13 +100,11 @@ impl Listener {
             chroma_decimator,
             chroma: Chroma::new(chroma_rate),
             samples: 0,
-        })
+        }
     }
 
-    /// # Errors
-    /// Where the stream changes its rate or its channels, which is none that we make sense of.
-    pub(crate) fn hear(&mut self, block: &Block<'_>) -> Result<(), AudioError> {
-        self.loudness.process(block.channels)?;
+    pub(crate) fn hear(&mut self, block: &Block<'_>) {
+        self.loudness.process(block.channels);
         let frames = block.channels.first().map_or(0, Vec::len);
         self.samples += frames as u64;
         mix(block.channels, &mut self.mono);
@@ -111,7 +112,6 @@ impl Listener {
         let ear = &mut self.ear;
         self.spectrum.process(low, |power| ear.hear(power));
         self.chroma.process(self.chroma_decimator.process(low));
-        Ok(())
     }
 
     pub(crate) fn finish(self) -> Heard {
