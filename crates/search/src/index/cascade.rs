@@ -14,7 +14,7 @@ use super::codes::Query;
 use super::facts::Exclusions;
 use super::ranking::{Scored, Wanted};
 use super::segment::{CHUNK, Chunk, Segment};
-use crate::kernels::{GROUP, Packed, add_up, multiply};
+use crate::kernels::{GROUP, Packed, add_up, at_least, multiply, scale};
 
 /// Reading the signs of every row costs as much as reading the coarse codes of this share of them.
 const COARSE_COST: usize = 6;
@@ -104,7 +104,8 @@ impl Search<'_> {
         let estimates = self.estimates();
         let noise = |score| BIT_DEVIATIONS * self.segment.encoder().bit_noise(&self.query, score);
         let least = self.least(&estimates, |row| row as u32, seeds, noise);
-        let mut rows = at_least(&estimates, least.unwrap_or(f32::MIN));
+        let mut rows = Vec::new();
+        at_least(self.segment.encoder().isa(), &estimates, least.unwrap_or(f32::MIN), &mut rows);
         rows.retain(|row| self.admits(*row));
         rows
     }
@@ -114,7 +115,10 @@ impl Search<'_> {
         let (segment, estimates) = (self.segment, self.coarsely(&rows));
         let noise = |score| COARSE_DEVIATIONS * segment.encoder().noise(&self.query, segment.coarse_noise, score);
         let Some(least) = self.least(&estimates, |at| rows[at], seeds, noise) else { return rows };
-        at_least(&estimates, least).into_iter().map(|at| rows[at as usize]).collect()
+        let mut left = Vec::new();
+        at_least(segment.encoder().isa(), &estimates, least, &mut left);
+        left.iter_mut().for_each(|at| *at = rows[*at as usize]);
+        left
     }
 
     /// What a row's estimate must be at least for the row to be among the best, by a closer look at the `seeds` highest.
@@ -163,10 +167,9 @@ impl Search<'_> {
                 continue;
             }
             add_up(isa, &chunk.bits, &self.query.tables, &mut sums);
-            let estimate =
-                |(sum, factor): (&u16, &f32)| (f32::from(*sum) * self.query.step - self.query.offset) * factor;
-            all.extend(sums.iter().zip(&chunk.bit_factors).map(estimate));
+            all.resize((index + 1) * CHUNK, 0.0);
             let estimates = &mut all[index * CHUNK..];
+            scale(isa, &sums, self.query.step, self.query.offset, &chunk.bit_factors, estimates);
             for (word, estimates) in words.iter().zip(estimates.chunks_exact_mut(GROUP)) {
                 if *word == !0 {
                     continue;
@@ -271,7 +274,7 @@ fn highest(estimates: &[f32], most: usize) -> Vec<u32> {
         let mut kept: Vec<u32> = Vec::new();
         let mut least = f32::NEG_INFINITY;
         for (index, chunk) in estimates.chunks(HIGHEST_OF).enumerate() {
-            push_where::<16>(chunk, index * HIGHEST_OF, &mut kept, |estimate| estimate > least);
+            push_where(chunk, index * HIGHEST_OF, &mut kept, |estimate| estimate > least);
             if kept.len() >= 2 * most {
                 kept.select_nth_unstable_by(most - 1, by_estimate);
                 kept.truncate(most);
@@ -300,7 +303,7 @@ fn likely_highest(estimates: &[f32], most: usize) -> Option<Vec<u32>> {
     let least = *least;
     let mut kept = Vec::with_capacity(2 * most);
     for (index, chunk) in estimates.chunks(HIGHEST_OF).enumerate() {
-        push_where::<16>(chunk, index * HIGHEST_OF, &mut kept, |estimate| estimate > least);
+        push_where(chunk, index * HIGHEST_OF, &mut kept, |estimate| estimate > least);
         if kept.len() > 8 * most {
             return None;
         }
@@ -308,15 +311,9 @@ fn likely_highest(estimates: &[f32], most: usize) -> Option<Vec<u32>> {
     (kept.len() >= most).then_some(kept)
 }
 
-/// The rows whose estimates are not below `least`, ascending.
-fn at_least(estimates: &[f32], least: f32) -> Vec<u32> {
-    let mut rows = Vec::new();
-    push_where::<64>(estimates, 0, &mut rows, |estimate| estimate >= least);
-    rows
-}
-
-/// Pushes `first` and on, where `keep` says so; `FEW` are looked at together.
-fn push_where<const FEW: usize>(estimates: &[f32], first: usize, rows: &mut Vec<u32>, keep: impl Fn(f32) -> bool) {
+/// Pushes `first` and on, where `keep` says so; some are looked at together.
+fn push_where(estimates: &[f32], first: usize, rows: &mut Vec<u32>, keep: impl Fn(f32) -> bool) {
+    const FEW: usize = 16;
     for (index, group) in estimates.chunks(FEW).enumerate() {
         // Most groups hold nothing, and that is found out for many rows at once; the others go without a branch a row.
         if !group.iter().fold(false, |any, estimate| any | keep(*estimate)) {

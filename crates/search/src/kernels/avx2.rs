@@ -8,7 +8,7 @@ use std::arch::x86_64::{
     _mm256_storeu_si256,
 };
 
-use super::{AHEAD, GROUP};
+use super::{AHEAD, GROUP, RUN};
 
 /// # Safety
 ///
@@ -84,15 +84,18 @@ pub(super) unsafe fn multiply<const BITS: i32>(rows: &[u8], query: &[i8], picks:
                 }
             }
             let row = rows.as_ptr().add(usize::from(*picks.get_unchecked(i)) * width);
-            for at in (0..width).step_by(32) {
-                let mut codes = _mm256_loadu_si256(row.add(at).cast());
-                for part in 0..parts {
-                    let query = _mm256_loadu_si256(query.as_ptr().add(part * width + at).cast());
-                    // Two products of at most 15 · 127 fit 16 bits.
-                    let pairs = _mm256_maddubs_epi16(_mm256_and_si256(codes, lowest), query);
-                    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-                    codes = _mm256_srli_epi16::<BITS>(codes);
+            for run in (0..width).step_by(RUN * 32) {
+                let mut pairs = _mm256_setzero_si256();
+                for at in (run..width.min(run + RUN * 32)).step_by(32) {
+                    let mut codes = _mm256_loadu_si256(row.add(at).cast());
+                    for part in 0..parts {
+                        let query = _mm256_loadu_si256(query.as_ptr().add(part * width + at).cast());
+                        let products = _mm256_maddubs_epi16(_mm256_and_si256(codes, lowest), query);
+                        pairs = _mm256_add_epi16(pairs, products);
+                        codes = _mm256_srli_epi16::<BITS>(codes);
+                    }
                 }
+                sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
             }
         }
         let half = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
@@ -104,4 +107,9 @@ pub(super) unsafe fn multiply<const BITS: i32>(rows: &[u8], query: &[i8], picks:
 #[target_feature(enable = "avx2")]
 pub(super) fn turn(signs: &[f32], numbers: &mut [f32]) {
     super::portable::turn(signs, numbers);
+}
+
+#[target_feature(enable = "avx2")]
+pub(super) fn scale(sums: &[u16], step: f32, offset: f32, factors: &[f32], estimates: &mut [f32]) {
+    super::portable::scale(sums, step, offset, factors, estimates);
 }

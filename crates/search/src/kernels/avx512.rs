@@ -4,13 +4,14 @@
 //! precision that makes no difference.
 
 use std::arch::x86_64::{
-    __m512i, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm512_add_epi8, _mm512_add_epi16, _mm512_add_epi32,
-    _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_loadu_si512, _mm512_madd_epi16, _mm512_maddubs_epi16,
-    _mm512_reduce_add_epi32, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_setzero_si512, _mm512_shuffle_epi8,
-    _mm512_srli_epi16, _mm512_storeu_si512,
+    __m512i, _CMP_GE_OQ, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm512_add_epi8, _mm512_add_epi16,
+    _mm512_add_epi32, _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_loadu_si512, _mm512_madd_epi16,
+    _mm512_maddubs_epi16, _mm512_mask_cmp_ps_mask, _mm512_maskz_compress_epi32, _mm512_maskz_loadu_ps,
+    _mm512_reduce_add_epi32, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32,
+    _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_srli_epi16, _mm512_storeu_si512,
 };
 
-use super::{AHEAD, GROUP};
+use super::{AHEAD, GROUP, RUN};
 
 /// # Safety
 ///
@@ -87,17 +88,44 @@ pub(super) unsafe fn multiply<const BITS: u32>(rows: &[u8], query: &[i8], picks:
                 }
             }
             let row = rows.as_ptr().add(usize::from(*picks.get_unchecked(i)) * width);
-            for at in (0..width).step_by(64) {
-                let mut codes = _mm512_loadu_si512(row.add(at).cast());
-                for part in 0..parts {
-                    let query = _mm512_loadu_si512(query.as_ptr().add(part * width + at).cast());
-                    // Two products of at most 15 · 127 fit 16 bits.
-                    let pairs = _mm512_maddubs_epi16(_mm512_and_si512(codes, lowest), query);
-                    sum = _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
-                    codes = _mm512_srli_epi16::<BITS>(codes);
+            for run in (0..width).step_by(RUN * 64) {
+                let mut pairs = _mm512_setzero_si512();
+                for at in (run..width.min(run + RUN * 64)).step_by(64) {
+                    let mut codes = _mm512_loadu_si512(row.add(at).cast());
+                    for part in 0..parts {
+                        let query = _mm512_loadu_si512(query.as_ptr().add(part * width + at).cast());
+                        let products = _mm512_maddubs_epi16(_mm512_and_si512(codes, lowest), query);
+                        pairs = _mm512_add_epi16(pairs, products);
+                        codes = _mm512_srli_epi16::<BITS>(codes);
+                    }
                 }
+                sum = _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
             }
         }
         *product = _mm512_reduce_add_epi32(sum);
+    }
+}
+
+#[target_feature(enable = "avx512f")]
+pub(super) fn at_least(numbers: &[f32], least: f32, rows: &mut Vec<u32>) {
+    const LANES: usize = 16;
+    /// Rows that are made room for at a time.
+    const ROOM: usize = 1024;
+    let least = _mm512_set1_ps(least);
+    let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    for (index, piece) in numbers.chunks(ROOM).enumerate() {
+        rows.reserve(ROOM + LANES);
+        for (at, sixteen) in (0..).step_by(LANES).zip(piece.chunks(LANES)) {
+            let all = !0 >> (LANES - sixteen.len());
+            // SAFETY: what the mask leaves out is not read. There is room for 1,024 rows and one register, and as many as the
+            // mask has bits are written before they count.
+            unsafe {
+                let numbers = _mm512_maskz_loadu_ps(all, sixteen.as_ptr());
+                let found = _mm512_mask_cmp_ps_mask::<_CMP_GE_OQ>(all, numbers, least);
+                let here = _mm512_add_epi32(lanes, _mm512_set1_epi32((index * ROOM + at) as i32));
+                _mm512_storeu_si512(rows.as_mut_ptr().add(rows.len()).cast(), _mm512_maskz_compress_epi32(found, here));
+                rows.set_len(rows.len() + found.count_ones() as usize);
+            }
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! The inner loops of the index, and the only `unsafe` code of this crate.
 //!
 //! [`add_up`] sums table entries over 1-bit codes, [`multiply`] multiplies picked rows of 2 or 4 bits a number with a query.
-//! Both are exact integer arithmetic, so that every instruction set gives the same numbers. [`turn`] is what vectors are
-//! rotated by. Each checks its bounds once, then calls the kernel of the chosen [`Isa`], which reads and writes without
+//! Both are exact integer arithmetic, so that every instruction set gives the same numbers. [`scale`] makes estimates of sums,
+//! and [`at_least`] picks the high ones. [`turn`] is what vectors are rotated by. Each checks its bounds once, then calls the kernel of the chosen [`Isa`], which reads and writes without
 //! further checks.
 
 mod isa;
@@ -25,6 +25,11 @@ pub(crate) const GROUP: usize = 64;
 
 /// Packed rows and queries have a multiple of so many numbers: 2 bits each are a cache line, and an AVX-512 register.
 pub(crate) const STRIDE: usize = 256;
+
+/// Registers of codes whose products with a query are added up in 16 bits: two of at most 15 · 127 each time, twice a register of
+/// 4-bit numbers; of 2-bit ones a fifth of that, four times.
+#[cfg(target_arch = "x86_64")]
+const RUN: usize = 4;
 
 /// How far ahead of its use a picked row is asked for, in rows: picks lie too far apart for the processor to foresee.
 #[cfg(target_arch = "x86_64")]
@@ -133,6 +138,30 @@ pub(crate) fn multiply(isa: Isa, packed: Packed, rows: &[u8], query: &[i8], pick
         #[cfg(target_arch = "aarch64")]
         (Kind::Neon, Packed::Four) => unsafe { neon::multiply::<4>(rows, query, picks, products) },
         (Kind::Portable, packed) => portable::multiply(packed, rows, query, picks, products),
+    }
+}
+
+/// `estimates[i]` = (`sums[i]` · `step` − `offset`) · `factors[i]`. The same roundings on every instruction set.
+///
+/// # Panics
+/// Where there are not as many of each.
+pub(crate) fn scale(isa: Isa, sums: &[u16], step: f32, offset: f32, factors: &[f32], estimates: &mut [f32]) {
+    assert!(sums.len() == factors.len() && sums.len() == estimates.len(), "one factor and one estimate a sum");
+    match isa.kind() {
+        // SAFETY: the `Isa` proves AVX2, which every processor with AVX-512F has.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512 | Kind::Avx2 => unsafe { avx2::scale(sums, step, offset, factors, estimates) },
+        _ => portable::scale(sums, step, offset, factors, estimates),
+    }
+}
+
+/// Pushes where the numbers stand that are not below `least`, ascending; the first one stands at 0.
+pub(crate) fn at_least(isa: Isa, numbers: &[f32], least: f32, rows: &mut Vec<u32>) {
+    match isa.kind() {
+        // SAFETY: the `Isa` proves AVX-512F.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512 => unsafe { avx512::at_least(numbers, least, rows) },
+        _ => portable::at_least(numbers, least, rows),
     }
 }
 

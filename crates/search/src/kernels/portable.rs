@@ -26,7 +26,31 @@ pub(super) fn multiply(packed: Packed, rows: &[u8], query: &[i8], picks: &[u16],
     }
 }
 
-/// Inlined into kernels, so that the compiler may use what those have.
+/// Inlined into kernels, so that the compiler may use what those have; so is [`turn`].
+#[inline(always)]
+pub(super) fn scale(sums: &[u16], step: f32, offset: f32, factors: &[f32], estimates: &mut [f32]) {
+    for ((sum, factor), estimate) in sums.iter().zip(factors).zip(estimates) {
+        *estimate = (f32::from(*sum) * step - offset) * factor;
+    }
+}
+
+pub(super) fn at_least(numbers: &[f32], least: f32, rows: &mut Vec<u32>) {
+    const FEW: usize = 64;
+    for (index, group) in numbers.chunks(FEW).enumerate() {
+        // Most groups hold nothing, and that is found out for many rows at once; the others go without a branch a row.
+        if !group.iter().fold(false, |any, number| any | (*number >= least)) {
+            continue;
+        }
+        let mut found = [0u32; FEW];
+        let mut count = 0;
+        for (i, number) in group.iter().enumerate() {
+            found[count] = (index * FEW + i) as u32;
+            count += usize::from(*number >= least);
+        }
+        rows.extend_from_slice(&found[..count]);
+    }
+}
+
 #[inline(always)]
 pub(super) fn turn(signs: &[f32], numbers: &mut [f32]) {
     for (number, sign) in numbers.iter_mut().zip(signs) {

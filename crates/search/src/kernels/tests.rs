@@ -1,4 +1,4 @@
-use super::{GROUP, Isa, Packed, STRIDE, Tables, add_up, multiply, place, turn};
+use super::{GROUP, Isa, Packed, STRIDE, Tables, add_up, at_least, multiply, place, scale, turn};
 
 /// A small reproducible generator: the tests need variety, not quality.
 struct Noise(u64);
@@ -84,6 +84,32 @@ fn every_kernel_multiplies_exactly() {
                 let mut products = vec![7; picks.len()];
                 multiply(isa, packed, &codes, &query, &picks, &mut products);
                 assert_eq!(products, expected, "{} {packed:?} {numbers}", isa.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_kernel_scales_alike_to_the_last_bit_and_picks_what_is_high() {
+    let mut noise = Noise(11);
+    for length in [0, 1, 15, 16, 17, 63, 64, 65, 1023, 1024, 1025, 5000] {
+        let (sums, factors): (Vec<u16>, Vec<f32>) =
+            (0..length).map(|_| (noise.next() as u16, noise.below(1000) as f32 / 7e3)).unzip();
+        let expected: Vec<f32> =
+            sums.iter().zip(&factors).map(|(sum, factor)| (f32::from(*sum) * 0.013 - 400.0) * factor).collect();
+        for isa in Isa::available() {
+            let mut estimates = vec![7.0; length];
+            scale(isa, &sums, 0.013, 400.0, &factors, &mut estimates);
+            assert_eq!(estimates, expected, "{} {length}", isa.name());
+            // Rows that do not pass, and numbers that are none.
+            estimates.iter_mut().step_by(7).for_each(|estimate| *estimate = f32::NEG_INFINITY);
+            estimates.iter_mut().step_by(11).for_each(|estimate| *estimate = f32::NAN);
+            for least in [f32::MIN, -5.0, *estimates.get(3).unwrap_or(&0.0), 9.0, 1e9] {
+                let high: Vec<u32> = (0..).zip(&estimates).filter(|(_, n)| **n >= least).map(|(at, _)| at).collect();
+                let mut rows = vec![42];
+                at_least(isa, &estimates, least, &mut rows);
+                assert_eq!(rows[1..], high, "{} {length} from {least}", isa.name());
+                assert_eq!(rows[0], 42);
             }
         }
     }
