@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use soniquebay_domain::QueueCounts;
 use soniquebay_wire::JobCountsView;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -27,6 +28,10 @@ pub(crate) struct StatsView {
     vectors: Vec<SpaceView>,
     /// Jobs by state.
     jobs: JobCountsView,
+    /// Those of them that make vectors of what tracks say.
+    embedding_jobs: JobCountsView,
+    /// Those of them that hear tracks' files.
+    analysis_jobs: JobCountsView,
     /// This program's version.
     version: &'static str,
 }
@@ -41,12 +46,14 @@ pub(crate) async fn get_stats(State(services): State<Services>) -> Result<Json<S
     let serving = services.recommender.serving.space().await?;
     let vectors = services.vectors.spaces().await?;
     let vectors = vectors.iter().map(|coverage| SpaceView::new(coverage, &serving, counts.tracks)).collect();
-    let jobs = services.operations.queue.job_counts().await?.into();
+    let QueueCounts { embedding, analysis } = services.operations.queue.counts_by_work().await?;
     Ok(Json(StatsView {
         tracks: counts.tracks,
         artists: counts.artists,
         vectors,
-        jobs,
+        jobs: (embedding + analysis).into(),
+        embedding_jobs: embedding.into(),
+        analysis_jobs: analysis.into(),
         version: services.operations.version,
     }))
 }

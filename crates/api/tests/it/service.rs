@@ -43,6 +43,9 @@ async fn numbers_are_told_to_people_and_to_prometheus() {
     let stats = app.get("/api/stats").await.json();
     assert_eq!((&stats["tracks"], &stats["artists"]), (&json!(2), &json!(1)));
     assert_eq!((&stats["vectors"][0]["ready"], &stats["version"]), (&json!(1), &json!("0.0.0-test")));
+    let jobs = |available: u64| json!({"available": available, "scheduled": 0, "running": 0, "discarded": 0});
+    let counted = ["jobs", "embedding_jobs", "analysis_jobs"].map(|name| stats[name].clone());
+    assert_eq!(counted, [jobs(2), jobs(2), jobs(0)]);
     let metrics = app.get("/metrics").await;
     assert!(metrics.header("content-type").starts_with("text/plain"));
     for line in [

@@ -172,6 +172,12 @@ fn a_pause_holds_over_restarts_until_it_is_taken_back() {
             "jobs": {"available": 3, "scheduled": 0, "running": 0, "discarded": 0},
         })
     );
+    // What waits there is told from vectors that wait.
+    let stats = server.get("/api/stats").1;
+    let available = |jobs: &str| stats[jobs]["available"].as_u64().unwrap();
+    assert_eq!((available("analysis_jobs"), available("embedding_jobs"), available("jobs")), (3, 0, 3), "{stats}");
+    assert_eq!((&stats["tracks"], &stats["artists"]), (&json!(3), &json!(1)));
+    assert_eq!(counted(&server, "soniquebay_jobs{kind=\"analyze_track\",state=\"available\"}"), 3);
     let status = data.run(&["analysis", "status", "--json"]).expect(0).json();
     assert_eq!((&status["paused"], &status["heard"]), (&true.into(), &0.into()));
     assert_eq!(server.terminate(), Some(0));

@@ -94,7 +94,9 @@ impl Catalog for SqliteStore {
         self.readers
             .read(|conn| {
                 Ok(conn.query_row(
-                    "SELECT count(*), count(DISTINCT nullif(artist_folded, '')) FROM tracks",
+                    // Artists in the order of their index: counted by any other expression, they would be sorted first.
+                    "SELECT (SELECT count(*) FROM tracks), \
+                            (SELECT count(*) FROM (SELECT DISTINCT artist_folded FROM tracks WHERE artist_folded > ''))",
                     [],
                     |row| Ok(CatalogCounts { tracks: row.get(0)?, artists: row.get(1)? }),
                 )?)
