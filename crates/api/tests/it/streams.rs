@@ -100,6 +100,21 @@ async fn an_import_takes_no_more_than_it_writes() {
 }
 
 #[tokio::test]
+async fn an_array_that_breaks_off_is_told_from_one_that_is_too_large() {
+    let app = App::new().await;
+    let post = |body| app.send_text(Method::POST, "/api/tracks/batch", "application/json", body);
+    let whole = Bytes::from_static(b"[{\"title\": \"A\"}, {\"title\"");
+    let broken: [Result<Bytes, io::Error>; 2] = [Ok(whole.clone()), Err(io::ErrorKind::ConnectionReset.into())];
+    let problem = post(Body::from_stream(stream::iter(broken))).await.problem(400, "invalid_json");
+    assert_eq!(problem["detail"], "The body ended before it was complete.");
+    // Whoever sent it thought that this is all.
+    post(Body::from(whole)).await.problem(400, "invalid_json");
+    let endless = stream::repeat(Ok::<_, Infallible>(Bytes::from(vec![b' '; 64 * 1024])));
+    post(Body::from_stream(endless)).await.problem(413, "too_large");
+    assert_eq!(app.get("/api/stats").await.json()["tracks"], 0);
+}
+
+#[tokio::test]
 async fn lines_have_several_names() {
     let app = App::new().await;
     for (index, kind) in ["application/x-ndjson", "application/ndjson", "application/jsonl"].into_iter().enumerate() {

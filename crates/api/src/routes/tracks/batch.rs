@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
+use axum::extract::{FromRequest, Request, State};
 use futures_util::StreamExt;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use crate::Services;
 use crate::error::{ApiError, Code};
-use crate::extract::{BODY_BYTES, is_lines, media_type, read_json, too_large};
+use crate::extract::{JsonBody, is_lines, media_type};
 use crate::openapi::TrackInput;
 
 /// Tracks in one JSON array.
@@ -78,7 +78,7 @@ pub(crate) async fn write_tracks(
 ) -> Result<Json<BatchReport>, ApiError> {
     let report = match media_type(request.headers()).as_str() {
         lines if is_lines(lines) => write_lines(&services, request.into_body()).await?,
-        "" | "application/json" => write_array(&services, request.into_body()).await?,
+        "" | "application/json" => write_array(&services, JsonBody::from_request(request, &services).await?).await?,
         other => {
             let detail = format!("{other:?} is not read here: send application/json or application/x-ndjson.");
             return Err(ApiError::new(Code::UnsupportedMediaType, detail));
@@ -87,9 +87,8 @@ pub(crate) async fn write_tracks(
     Ok(Json(report))
 }
 
-async fn write_array(services: &Services, body: Body) -> Result<BatchReport, ApiError> {
-    let bytes = axum::body::to_bytes(body, BODY_BYTES).await.map_err(|_| too_large())?;
-    let tracks: Vec<Value> = read_json(&bytes, Code::InvalidTrack)?;
+async fn write_array(services: &Services, body: JsonBody) -> Result<BatchReport, ApiError> {
+    let tracks: Vec<Value> = body.read(Code::InvalidTrack)?;
     if tracks.len() > ARRAY_TRACKS {
         let detail = format!("{} tracks: at most {ARRAY_TRACKS} at once, or any number as NDJSON.", tracks.len());
         return Err(ApiError::new(Code::InvalidTrack, detail));
