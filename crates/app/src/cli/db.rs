@@ -44,9 +44,9 @@ pub(crate) struct RestoreArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct MoveArgs {
-    /// Where to: sqlite:///path or postgres://user:password@host/name. An empty database, or one into which the same move was
-    /// begun.
-    #[arg(long, value_name = "URL")]
+    /// Where to: sqlite:///path or postgres://user:password@host/name, or - to read it from standard input, as others see a
+    /// command line. An empty database, or one into which the same move was begun.
+    #[arg(long, value_name = "URL|-")]
     pub(crate) to: String,
 
     /// Throw away what an unfinished move left there, and begin anew.

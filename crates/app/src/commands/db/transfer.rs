@@ -1,5 +1,6 @@
 //! `soniquebay db move`.
 
+use std::io::{BufRead, IsTerminal, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,11 +14,16 @@ use super::backup::moved_text;
 use super::{Shown, keep_others_out, open};
 use crate::cli::MoveArgs;
 use crate::data_folder::DataFolder;
+use crate::exit::End;
 use crate::output;
 use crate::place::Place;
 
+/// More than any address has.
+const ADDRESS_BYTES: u64 = 16 * 1024;
+
 pub(super) async fn run(folder: &DataFolder, place: &Place, args: &MoveArgs) -> anyhow::Result<()> {
-    let destination = Place::parse("--to", args.to.trim())?;
+    let to = if args.to == "-" { typed().await? } else { args.to.clone() };
+    let destination = Place::parse("--to", to.trim())?;
     if *place == destination {
         bail!("{place} is where the library is already");
     }
@@ -49,6 +55,23 @@ pub(super) async fn run(folder: &DataFolder, place: &Place, args: &MoveArgs) -> 
     output::line(&format!(
         "from now on set DATABASE_URL to the address you gave as --to; the library in {place} is as it was, and not used any more"
     ))
+}
+
+/// The first line of standard input.
+async fn typed() -> anyhow::Result<String> {
+    let read = || {
+        let input = std::io::stdin().lock();
+        if input.is_terminal() {
+            output::note("where to? Type the address, then Enter:");
+        }
+        let mut line = String::new();
+        input.take(ADDRESS_BYTES).read_line(&mut line).map(|_| line)
+    };
+    let line = tokio::task::spawn_blocking(read).await?.context("standard input cannot be read")?;
+    if line.trim().is_empty() {
+        return Err(End::Usage("--to -: no address came from standard input".to_owned()).into());
+    }
+    Ok(line)
 }
 
 /// The data folder that a SQLite file is the library of, whose roles lock it.
