@@ -42,7 +42,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            // Two listeners and all else stay below the 1,024 files that a process may open by default.
+            // Two listeners and all else stay below the 1,024 files that a process may usually open.
             connections: 400,
             header_time: Duration::from_secs(10),
             write_time: Duration::from_secs(30),

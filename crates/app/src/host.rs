@@ -38,11 +38,11 @@ impl Host {
     }
 
     /// Answers at this address.
-    pub(crate) fn answer(&mut self, listener: TcpListener, router: Router) -> anyhow::Result<()> {
+    pub(crate) fn answer(&mut self, listener: TcpListener, router: Router, limits: Limits) -> anyhow::Result<()> {
         let address = listener.local_addr()?;
         tracing::info!("listening on http://{address} (docs at http://{address}/docs)");
         let stop = self.stop.clone().cancelled_owned();
-        self.parts.spawn(soniquebay_api::serve(listener, router, Limits::default(), stop));
+        self.parts.spawn(soniquebay_api::serve(listener, router, limits, stop));
         Ok(())
     }
 

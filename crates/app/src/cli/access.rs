@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::http::{HeaderValue, Uri};
 use clap::{Args, Subcommand};
 use ipnet::IpNet;
-use soniquebay_api::{AccessSettings, Rate};
+use soniquebay_api::{AccessSettings, Limits, Rate};
 use soniquebay_domain::{KeyHash, Keys, Scope};
 
 use crate::exit::End;
@@ -47,6 +47,11 @@ pub(crate) struct AccessArgs {
     /// and trusted networks have none.
     #[arg(long, value_name = "N", default_value_t = 200, env = "RATE_LIMIT", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     rate_limit: u32,
+
+    /// Connections that each listener holds at one time, of one address at most half of them. Where more come, those give way
+    /// that have asked nothing for longest.
+    #[arg(long, value_name = "N", default_value_t = 400, env = "HTTP_CONNECTIONS", value_parser = clap::value_parser!(u16).range(16..=10_000))]
+    connections: u16,
 
     /// Path below which a reverse proxy shows this: /soniquebay.
     #[arg(long, value_name = "PATH", env = "SONIQUEBAY_BASE_PATH")]
@@ -96,6 +101,11 @@ fn scope(name: &str) -> Result<Scope, String> {
 }
 
 impl AccessArgs {
+    /// How much a listener takes on.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { connections: usize::from(self.connections), ..Limits::default() }
+    }
+
     /// What these say for a process that listens at these addresses; `own_key` is what our services send each other.
     ///
     /// # Errors

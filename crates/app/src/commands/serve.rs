@@ -53,9 +53,9 @@ pub(crate) async fn serve(
     let services = Services { catalog: library.catalog(), ..services(library, recommender, access, stop)? };
     let mut host = Host::new(stop);
     let (first, second) = (bind(listen).await?, listen_recommender.map(bind));
-    host.answer(first, soniquebay_api::combined_router(services.clone()))?;
+    host.answer(first, soniquebay_api::combined_router(services.clone()), args.access.limits())?;
     if let Some(second) = second {
-        host.answer(second.await?, soniquebay_api::recommender_router(services))?;
+        host.answer(second.await?, soniquebay_api::recommender_router(services), args.access.limits())?;
     }
     let progress = host.progress(Arc::clone(&library.work.bus));
     let worker = library.worker(progress);

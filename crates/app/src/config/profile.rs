@@ -22,7 +22,7 @@ pub(crate) enum Profile {
 
 /// What profiles set, by environment variable: for `pi`, `desktop` and `server`. What a desktop has is the program's own
 /// default. The numbers for `pi` are those of the Python system's design for a Raspberry Pi 4.
-const DEFAULTS: [(&str, [&str; 3]); 7] = [
+const DEFAULTS: [(&str, [&str; 3]); 8] = [
     ("WORKER_CONCURRENCY", ["2", "2", "4"]),
     ("WORKER_BATCH", ["25", "64", "128"]),
     ("WORKER_TIME_LIMIT", ["3600", "3600", "3600"]),
@@ -30,6 +30,8 @@ const DEFAULTS: [(&str, [&str; 3]); 7] = [
     ("SCAN_BATCH", ["25", "200", "200"]),
     ("SCAN_READERS", ["2", "3", "8"]),
     ("ANALYSIS_TIME_LIMIT", ["60", "1200", "1200"]),
+    // A page in a browser takes six: enough for a household, and less memory for whoever opens many.
+    ("HTTP_CONNECTIONS", ["200", "400", "400"]),
 ];
 
 /// While one batch is stored, another is embedded: where one core, or less than a gigabyte, has to do, one is enough.

@@ -181,6 +181,25 @@ fn slow_and_silent_clients_hold_nobody_up() {
     assert_eq!(server.get("/healthz").0, 200);
 }
 
+#[test]
+fn a_listener_holds_as_many_connections_as_it_was_told() {
+    let data = Data::without_model();
+    let mut command = data.command(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env("HTTP_CONNECTIONS", "16");
+    let server = Server::start(command);
+    let mut held: Vec<TcpStream> = (0..40).map(|_| silent(&server, "")).collect();
+    longest(&server);
+    // Those that came first gave way; a connection that is held says nothing.
+    let mut is_over = |stream: &mut TcpStream| {
+        stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        matches!(stream.read(&mut [0]), Ok(0)) || stream.take_error().unwrap().is_some()
+    };
+    let over = held.iter_mut().map(&mut is_over).filter(|over| *over).count();
+    assert!(over >= 24, "{over} of 40 connections are over");
+    let refused = data.run(&["serve", "--connections", "3"]).expect(2);
+    assert!(refused.err.contains("16..=10000"), "{}", refused.err);
+}
+
 /// nginx, set up as docs/security.md says; stopped when dropped.
 struct Nginx(std::process::Child);
 

@@ -105,7 +105,13 @@ struct Engine {
 
 impl Engine {
     fn new(file: &str, here: &[(&str, String)]) -> Self {
-        let variables = HashMap::from([("SONIQUEBAY_API_KEY", KEY), ("MUSIC", "/music")]);
+        Self::with(file, here, &[])
+    }
+
+    /// With further variables in the environment of whoever starts them.
+    fn with(file: &str, here: &[(&str, String)], set: &[(&'static str, &'static str)]) -> Self {
+        let mut variables = HashMap::from([("SONIQUEBAY_API_KEY", KEY), ("MUSIC", "/music")]);
+        variables.extend(set.iter().copied());
         let services = compose(file, &variables)["services"].as_object().unwrap().clone();
         let here = here.iter().map(|(there, here)| ((*there).to_owned(), here.clone())).collect();
         Self { services, here, data: HashMap::new(), running: Running::default() }
@@ -240,6 +246,27 @@ impl Client {
     }
 }
 
+fn port_of(url: &str) -> u16 {
+    url.trim_end_matches('/').rsplit_once(':').unwrap().1.parse().unwrap()
+}
+
+/// Connections that a process holds open to these ports of this machine, as the kernel lists them.
+fn connections_to(process: u32, ports: &[u16]) -> usize {
+    let open = std::fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+    let sockets: HashSet<String> = open
+        .filter_map(|file| std::fs::read_link(file.path()).ok()?.to_str()?.strip_prefix("socket:[").map(str::to_owned))
+        .map(|socket| socket.trim_end_matches(']').to_owned())
+        .collect();
+    let table = std::fs::read_to_string(format!("/proc/{process}/net/tcp")).unwrap();
+    let is_one = |line: &&str| {
+        const ESTABLISHED: &str = "01";
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        let port = u16::from_str_radix(columns[2].rsplit_once(':').unwrap().1, 16).unwrap();
+        columns[3] == ESTABLISHED && ports.contains(&port) && sockets.contains(columns[9])
+    };
+    table.lines().skip(1).filter(is_one).count()
+}
+
 #[test]
 fn the_services_of_compose_start_in_order_and_answer() {
     let (redis, library, recommender) = (free_port(), free_port(), free_port());
@@ -266,11 +293,56 @@ fn the_services_of_compose_start_in_order_and_answer() {
     let (library, recommender) = (format!("http://127.0.0.1:{library}"), format!("http://127.0.0.1:{recommender}"));
     let client = Client::new();
     client.two_tracks_find_each_other(&library, &recommender);
-    // The written design's limit: ten connections to Redis a process.
+    // The written design's limits: twenty HTTP connections that a process opens, while there is something to do,
+    let ports = [&ollama.url(), &library, &recommender].map(|url| port_of(url));
+    let mut most = 0;
+    for n in 0..150 {
+        client.create(&library, &format!("Track {n}"));
+        most = engine.running.0.iter().map(|child| connections_to(child.id(), &ports)).max().unwrap().max(most);
+    }
+    assert!((1..=20).contains(&most), "{most} connections");
+    // and ten to Redis.
     let port = redis.to_string();
     let listed = Command::new("redis-cli").args(["-p", &port, "client", "list"]).output().unwrap();
     let connections = String::from_utf8_lossy(&listed.stdout).lines().count();
     assert!((4..=41).contains(&connections), "four processes, and the one that asks: {connections}");
+}
+
+#[test]
+fn the_services_of_compose_embed_by_themselves_where_the_model_is_in_their_volume() {
+    let (redis, library, recommender) = (free_port(), free_port(), free_port());
+    let (listener, worker) = (free_port(), free_port());
+    let mut engine = Engine::with(
+        "compose.yaml",
+        &[
+            ("redis:6379", format!("127.0.0.1:{redis}")),
+            ("http://library:8001", format!("http://127.0.0.1:{library}")),
+            ("http://recommender:8002", format!("http://127.0.0.1:{recommender}")),
+            // Nobody is there.
+            ("http://ollama:11434", format!("http://127.0.0.1:{}", free_port())),
+            ("0.0.0.0:8001", format!("0.0.0.0:{library}")),
+            ("0.0.0.0:8002", format!("0.0.0.0:{recommender}")),
+            ("0.0.0.0:8003", format!("0.0.0.0:{listener}")),
+            ("0.0.0.0:8004", format!("0.0.0.0:{worker}")),
+        ],
+        &[("EMBEDDING_MODEL", "all-MiniLM-L6-v2")],
+    );
+    // Whoever has the volume finds there what `model` put into it.
+    let holds = |volume: &Value| volume == "models:/data/models";
+    for (name, service) in &engine.services {
+        if service["volumes"].as_array().is_some_and(|volumes| volumes.iter().any(holds)) {
+            engine.data.insert(name.clone(), Data::with_model());
+        }
+    }
+    let mut up = HashSet::from(["ollama".to_owned()]);
+    for name in ["model", "worker", "vectorization_listener", "recommender_service", "library_service"] {
+        engine.start(name, &mut up);
+    }
+    let (library, recommender) = (format!("http://127.0.0.1:{library}"), format!("http://127.0.0.1:{recommender}"));
+    let client = Client::new();
+    client.two_tracks_find_each_other(&library, &recommender);
+    let found = client.get(&format!("{recommender}/api/search?q=mellow%20jazz"));
+    assert_eq!((found.0, found.1["items"].as_array().map(Vec::len)), (200, Some(2)), "{}", found.1);
 }
 
 #[test]
@@ -313,6 +385,15 @@ fn compose_files_keep_what_they_promise() {
                 let from = volume.as_str().unwrap().split(':').next().unwrap();
                 assert!(from == "/music" || all["volumes"].get(from).is_some(), "{file}: {name}: volume {from}");
             }
+            // A model that is to be read in the process lies in a volume, which one service fills and the others share.
+            let mounts: Vec<&str> =
+                service["volumes"].as_array().into_iter().flatten().flat_map(Value::as_str).collect();
+            let has_models = match file {
+                "compose.yaml" => mounts.contains(&"models:/data/models"),
+                _ => mounts.contains(&"library:/data"),
+            };
+            let needs = ["model", "worker", "recommender_service", "soniquebay"].contains(&name.as_str());
+            assert_eq!(has_models, needs, "{file}: {name}");
             if service["image"] == "soniquebay" && !ends {
                 assert_eq!(service["read_only"], true, "{file}: {name}");
             }

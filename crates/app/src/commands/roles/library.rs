@@ -59,6 +59,6 @@ pub(crate) async fn run(cli: &Cli, args: &RoleArgs, stop: &CancellationToken) ->
         sound_states,
         operations,
     };
-    host.answer(bind(address).await?, soniquebay_api::library_router(services))?;
+    host.answer(bind(address).await?, soniquebay_api::library_router(services), args.access.limits())?;
     host.wait().await
 }

@@ -36,7 +36,7 @@ pub(crate) async fn run(cli: &Cli, args: &ListenerArgs, stop: &CancellationToken
     let standing = backlog(Arc::clone(&queue));
     let operations = operations(&workshop.work, standing, checks, workshop.counters()?, access, stop);
     let mut host = Host::new(stop);
-    host.answer(bind(address).await?, soniquebay_api::admin_router(operations))?;
+    host.answer(bind(address).await?, soniquebay_api::admin_router(operations), args.role.access.limits())?;
     let listener = Listener {
         bus: Arc::clone(&workshop.work.bus),
         queue: Arc::clone(&queue),

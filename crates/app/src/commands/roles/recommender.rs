@@ -25,6 +25,6 @@ pub(crate) async fn run(cli: &Cli, args: &RoleArgs, stop: &CancellationToken) ->
         ..services(&library, recommender, access, stop)?
     };
     let mut host = Host::new(stop);
-    host.answer(bind(address).await?, soniquebay_api::recommender_router(services))?;
+    host.answer(bind(address).await?, soniquebay_api::recommender_router(services), args.access.limits())?;
     host.wait().await
 }

@@ -61,7 +61,7 @@ async fn start(
     checks.extend([queue_check(Arc::clone(&work.queue)), model_check(wanted)]);
     let standing = backlog(Arc::clone(&work.queue));
     let operations = operations(work, standing, checks, counters, access, stop);
-    host.answer(listen(args).await?, admin_router(operations))?;
+    host.answer(listen(args).await?, admin_router(operations), args.role.access.limits())?;
     if let Some(node) = work.node() {
         host.run(|stop| async move { node.run(&stop).await });
     }
