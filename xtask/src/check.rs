@@ -14,6 +14,9 @@ use crate::{arm, mean, tidy};
 /// How long fetching the advisories may take.
 const FETCH_SECONDS: &str = "120";
 
+/// What is not built unless it is asked for: linted, and tried by a test of its own, as it needs another build.
+const OPTIONAL: &str = "soniquebay/otlp";
+
 /// What was left out although nothing is wrong with what we have.
 type Gap = Option<String>;
 
@@ -31,7 +34,7 @@ pub(crate) fn run(repository: &Repository, model: &Path) -> anyhow::Result<()> {
     let mut gate = Gate { started: Instant::now(), gaps: Vec::new() };
     gate.command("format", &mut cargo(&["fmt", "--check"]))?;
     // Like the build and the tests in release: what dependencies make for them is made once.
-    let lint = ["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    let lint = ["clippy", "--release", "--workspace", "--all-targets", "--features", OPTIONAL, "--", "-D", "warnings"];
     gate.command("lint", &mut cargo(&lint))?;
     let mut document = cargo(&["doc", "--release", "--workspace", "--no-deps"]);
     gate.command("document", document.env("RUSTDOCFLAGS", "-D warnings"))?;
@@ -47,7 +50,11 @@ pub(crate) fn run(repository: &Repository, model: &Path) -> anyhow::Result<()> {
     })?;
     gate.step("tidy", || tidy::run(repository).map(|()| None))?;
     gate.step("mean", || mean::check(repository, model).map(|()| None))?;
-    // What the tests start is what is given to users.
+    gate.command(
+        "optional features",
+        &mut cargo(&["test", "--release", "--workspace", "--features", OPTIONAL, "--test", "otlp"]),
+    )?;
+    // What the tests start is what is given to users; the step above left another one.
     gate.command("build", &mut cargo(&["build", "--release", "--workspace"]))?;
     gate.command("examples in documents", &mut cargo(&["test", "--release", "--workspace", "--doc"]))?;
     gate.step("arm", || arm::run(repository, model))?;

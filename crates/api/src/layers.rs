@@ -17,6 +17,7 @@ use tracing::Instrument;
 use crate::access::{Access, Caller};
 use crate::error::{ApiError, Code};
 use crate::extract::{is_lines, media_type};
+use crate::span;
 
 /// How long one request may take.
 pub(crate) const REQUEST_TIME: Duration = Duration::from_secs(30);
@@ -33,13 +34,14 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
         Some(id) if is_plain(id) => id.clone(),
         _ => HeaderValue::from(NEXT.fetch_add(1, Ordering::Relaxed)),
     };
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let span = tracing::info_span!("request", id = ?id, %method, path);
+    let method = request.method().clone();
     let route =
         request.extensions().get::<MatchedPath>().map_or_else(|| "other".to_owned(), |path| path.as_str().to_owned());
+    let span = span::begin(&request, &id, &route);
     let start = Instant::now();
     let mut response = next.run(request).instrument(span.clone()).await;
     let seconds = start.elapsed().as_secs_f64();
+    span::end(&span, counted_method(&method), &route, response.status());
     histogram!(
         "soniquebay_http_request_duration_seconds",
         "method" => counted_method(&method), "route" => route, "status" => response.status().as_str().to_owned()

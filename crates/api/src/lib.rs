@@ -16,6 +16,7 @@ mod router;
 mod routes;
 mod server;
 mod services;
+mod span;
 mod unread;
 
 pub use access::{Access, AccessSettings, Rate};

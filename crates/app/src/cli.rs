@@ -63,6 +63,11 @@ pub(crate) struct Cli {
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text", env = "LOG_FORMAT")]
     pub(crate) log_format: LogFormat,
 
+    /// Where what runs as a service sends its traces: an OpenTelemetry collector, over HTTP, in a build with the feature otlp.
+    #[arg(long, global = true, hide_short_help = true, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT", hide_env_values = true,
+        value_parser = collector)]
+    pub(crate) otlp_endpoint: Option<String>,
+
     #[command(flatten)]
     pub(crate) embedding: EmbeddingArgs,
 
@@ -77,6 +82,16 @@ pub(crate) struct Cli {
 
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+fn collector(text: &str) -> Result<String, String> {
+    let is_address = |address: &axum::http::Uri| {
+        matches!(address.scheme_str(), Some("http" | "https")) && address.host().is_some_and(|host| !host.is_empty())
+    };
+    match text.parse() {
+        Ok(address) if is_address(&address) => Ok(text.to_owned()),
+        _ => Err("write the address of a collector, as in http://localhost:4318".to_owned()),
+    }
 }
 
 /// How logs are written.

@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => return exit::report(Err(error), None),
     };
-    telemetry::start(&cli);
+    let telemetry = telemetry::start(&cli);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -38,5 +38,6 @@ fn main() -> ExitCode {
     let result = runtime.block_on(commands::run(cli, settings));
     // Reads of slow disks may still hang: they must not hold the exit back.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    telemetry.finish();
     exit::report(result, data.as_deref())
 }

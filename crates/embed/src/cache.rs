@@ -11,6 +11,7 @@ use lru::LruCache;
 use metrics::counter;
 use sha2::{Digest, Sha256};
 use soniquebay_domain::{EmbedError, Embedder, EmbeddingCache, Purpose, StoreError, TextKey};
+use tracing::Instrument;
 
 /// An embedder that remembers, in one or more layers, the nearest first.
 ///
@@ -152,7 +153,8 @@ impl Embedder for CachingEmbedder {
         let mut spoilt = None;
         while let Some(part) = parts.pop() {
             let (keys, texts): (Vec<TextKey>, Vec<String>) = part.iter().cloned().unzip();
-            match self.inner.embed(texts, purpose).await {
+            let span = tracing::debug_span!("embed", model = self.inner.model(), texts = texts.len() as i64);
+            match self.inner.embed(texts, purpose).instrument(span).await {
                 Ok(vectors) if vectors.len() == keys.len() => {
                     let entries: Vec<(TextKey, Vec<f32>)> = keys.into_iter().zip(vectors).collect();
                     self.remember(&self.layers, &entries, purpose).await;

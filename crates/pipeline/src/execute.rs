@@ -7,6 +7,7 @@ use soniquebay_domain::{
     ContentHash, JobKind, Lease, Made, MakeError, Maker, Setback, SettledJob, Space, StoreError, Subject, TrackFields,
     TrackId, Tracks, VectorWrite, Vectors,
 };
+use tracing::Instrument;
 
 use crate::retry;
 
@@ -60,7 +61,8 @@ pub(crate) async fn execute(
     let (rest, subjects): (Vec<_>, Vec<_>) =
         todo.into_iter().map(|Todo { lease, subject, version }| ((lease, version), subject)).unzip();
     let (space, began) = (maker.space().to_string(), Instant::now());
-    let made = maker.make(&subjects).await;
+    let span = tracing::debug_span!("vectorize", %space, tracks = subjects.len() as i64);
+    let made = maker.make(&subjects).instrument(span).await;
     histogram!("soniquebay_embedding_duration_seconds", "space" => space.clone()).record(began.elapsed().as_secs_f64());
     let number = made.iter().filter(|made| made.vector.is_ok()).count();
     counter!("soniquebay_vectors_made_total", "space" => space).increment(number as u64);

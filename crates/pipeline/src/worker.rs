@@ -6,6 +6,7 @@ use metrics::counter;
 use soniquebay_domain::{JobQueue, Lease, Maker, Progress, SettledJob, Settlement, StoreError, Tracks, Vectors};
 use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::execute::{Sources, execute};
 use crate::progress::Meter;
@@ -197,6 +198,17 @@ impl Worker {
             () = self.overdue(stop) => None,
         };
         let Some((maker, leases)) = claimed else { return Ok(Step::Idle) };
+        let span = tracing::debug_span!("jobs", space = %maker.space(), jobs = leases.len() as i64);
+        self.work_on(&*maker, leases, stop).instrument(span).await
+    }
+
+    /// Does what was claimed, and settles it.
+    async fn work_on(
+        &self,
+        maker: &dyn Maker,
+        leases: Vec<Lease>,
+        stop: &CancellationToken,
+    ) -> Result<Step, StoreError> {
         let parts = &self.parts;
         let (leases, later) = with_care(leases, self.limits.batch);
         let redelivered = leases.iter().filter(|lease| lease.lost > 0).count();
@@ -212,7 +224,7 @@ impl Worker {
                     false => (Some(self.alone.read().await), None),
                 };
                 let sources = Sources { tracks: parts.tracks.as_deref(), vectors: &*parts.vectors };
-                execute(sources, &*maker, leases.clone()).await
+                execute(sources, maker, leases.clone()).await
             };
             tokio::pin!(work);
             let mut heartbeat = tokio::time::interval(self.limits.lease / 3);
@@ -230,7 +242,7 @@ impl Worker {
             }
         };
         let done = settled.len();
-        let held = self.settle(settled, stop).await?;
+        let held = self.settle(settled, stop).instrument(tracing::debug_span!("settle", jobs = done as i64)).await?;
         counter!("soniquebay_jobs_settled_total").increment(held as u64);
         counter!("soniquebay_jobs_settled_late_total").increment((done - held.min(done)) as u64);
         if let Some(progress) = self.meter.count(done, &*parts.queue).await {

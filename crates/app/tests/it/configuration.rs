@@ -63,6 +63,27 @@ fn what_the_file_says_takes_effect() {
 }
 
 #[test]
+fn a_collector_of_traces_is_not_ignored_in_silence() {
+    let data = Data::without_model();
+    let collector = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9");
+    let mut command = data.command(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env(collector.0, collector.1);
+    let server = crate::program::Server::start(command);
+    // The build that sends them has a test of its own.
+    if !cfg!(feature = "otlp") {
+        let log = server.log();
+        assert_eq!(log.matches("no traces are sent").count(), 1, "{log}");
+    }
+    assert_eq!(server.terminate(), Some(0));
+    // What ends at once has none to send.
+    let mut command = data.command(&["spaces", "list"]);
+    assert_eq!(Ran::from(command.env(collector.0, collector.1).output().unwrap()).expect(0).err, "");
+    let mut command = data.command(&["spaces", "list"]);
+    let refused = Ran::from(command.env(collector.0, "localhost").output().unwrap()).expect(2);
+    assert!(refused.err.contains("http://localhost:4318"), "{}", refused.err);
+}
+
+#[test]
 fn what_means_nothing_is_told_with_its_line_and_what_is_allowed() {
     let data = Data::without_model();
     let refused = |text: &str, said: &[&str]| {
