@@ -78,6 +78,7 @@ fn run<const N: usize>(
     let samples = samples.map(|samples| &samples[..length]);
     let [mut one, mut two, mut three, mut four]: [[f64; N]; 4] = from_fn(|past| from_fn(|lane| states[lane][past]));
     let mut squares = [0.0; N];
+    #[expect(clippy::needless_range_loop, reason = "the samples of all lanes at one place, not those of one lane")]
     for at in 0..length {
         // The latest state comes last: only that much must be waited for.
         let now: [f64; N] = from_fn(|lane| {
