@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use soniquebay_domain::{
-    Change, Database, Filter, Hit, Priority, Range, SettledJob, Space, SystemClock, Target, TrackPatch, TrackWrite,
-    Vector, VectorIndex, VectorWrite, WriteMode,
+    Change, Database, Filter, Hit, Priority, Range, SettledJob, Space, SystemClock, Target, TrackId, TrackPatch,
+    TrackWrite, Vector, VectorIndex, VectorWrite, WriteMode,
 };
 use soniquebay_search::MemoryIndex;
 use soniquebay_store::postgres::PostgresStore;
@@ -47,12 +47,26 @@ async fn main() -> Result<()> {
     let began = Instant::now();
     pgvector.build(&space).await?;
     println!("HNSW: built in {:.1} s", began.elapsed().as_secs_f64());
-    for (name, last) in [("no filter", None), ("20 % by year", Some(1919.0)), ("2 % by year", Some(1901.0))] {
-        let filter = Filter { years: Range { min: None, max: last }, ..Filter::default() };
+    for (name, filter) in filters()? {
         let exact = ask(&format!("memory index, {name}"), &memory, &space, &filter, None).await?;
         ask(&format!("pgvector, {name}"), &pgvector, &space, &filter, Some(&exact)).await?;
     }
     Ok(())
+}
+
+fn filters() -> Result<[(&'static str, Filter); 8]> {
+    let until = |last| Range { min: None, max: Some(last) };
+    let any = Filter::default;
+    Ok([
+        ("no filter", any()),
+        ("one track left out", Filter { excluded_tracks: [TrackId::new(1).ok_or("no track")?].into(), ..any() }),
+        ("one artist left out", Filter { excluded_artists: ["artist 1".to_owned()].into(), ..any() }),
+        ("20 % by year", Filter { years: until(1919.0), ..any() }),
+        ("5 % by genre", Filter { genres: vec!["genre 7".to_owned()], ..any() }),
+        ("2 % by year", Filter { years: until(1901.0), ..any() }),
+        ("20 % that lie far from most questions", Filter { duration: until(119.0), ..any() }),
+        ("0.1 % by tempo", Filter { bpm: until(60.0), ..any() }),
+    ])
 }
 
 /// Writes tracks, then makes all their vectors as one worker would.
@@ -96,8 +110,11 @@ fn track(number: usize) -> TrackWrite {
         patch: TrackPatch {
             title: Change::Set(format!("Track {number}")),
             artist: Change::Set(format!("Artist {}", number / 12)),
-            genre: Change::Set(format!("Genre {}", number % 20)),
-            year: Change::Set(1900 + (number % 100) as i32),
+            genre: Change::Set(format!("Genre {}", number / 12 % 20)),
+            year: Change::Set(1900 + (number / 100 % 100) as i32),
+            // As the centres of the vectors go.
+            duration: Change::Set(100.0 + (number % 100) as f64),
+            bpm: Change::Set(60.0 + (number % 1000) as f64 / 10.0),
             ..TrackPatch::default()
         },
         priority: Priority::Bulk,

@@ -28,8 +28,11 @@ const NEXT_BUILD: Duration = Duration::from_secs(600);
 /// More neighbours than were asked for are fetched: half precision may have put equals in a wrong order.
 const SPARE: usize = 16;
 
-/// Nearest neighbours that HNSW looks for: at least so many, twice as many as are asked for, and at most what pgvector allows.
+/// Nearest neighbours that HNSW looks for: at least so many, twice as many as are looked at, and at most what pgvector allows.
 const CANDIDATES: (usize, usize) = (128, 1000);
+
+/// Neighbours that are looked at first under a filter, a quarter of those that HNSW looks for: enough where every seventh passes.
+const NEAR: usize = 100;
 
 /// Searches the database itself. Scores are exact, filters too; which neighbours HNSW finds is approximate.
 ///
@@ -104,6 +107,15 @@ struct Search<'a> {
     few: usize,
 }
 
+/// How far the graph is followed under a filter.
+#[derive(Clone, Copy)]
+enum Reach {
+    /// Some milliseconds.
+    Near,
+    /// As far as pgvector allows.
+    Far,
+}
+
 struct Candidate {
     hit: Hit,
     artist: String,
@@ -113,16 +125,23 @@ impl Search<'_> {
     /// The hits, and whether the space needs an index that it lacks.
     async fn run(&self, tx: &Transaction<'_>) -> Result<(Vec<Hit>, bool), SqlError> {
         let Some(standing) = self.standing(tx).await? else { return Ok((Vec::new(), false)) };
+        let is_ready = standing == hnsw::Standing::Ready;
         let predicate = Predicate::new(self.filter, 2);
-        // Of a space with an index it is known that it is large.
-        if standing == hnsw::Standing::Missing || !predicate.is_empty() {
-            let few = self.few(tx).await?;
-            if few.is_some() || standing == hnsw::Standing::Missing {
-                return Ok((self.exact(tx, few.as_deref()).await?, few.is_none()));
-            }
+        if is_ready && let Some(hits) = self.in_graph(tx, &predicate, Reach::Near).await? {
+            return Ok((hits, false));
         }
-        let hits = self.pick(self.approximate(tx, &predicate).await?);
-        Ok((if hits.len() < self.k { self.exact(tx, None).await? } else { hits }, false))
+        if predicate.narrows()
+            && let Some(few) = self.few(tx).await?
+        {
+            return Ok((self.exact(tx, Some(&few)).await?, false));
+        }
+        if is_ready
+            && predicate.narrows()
+            && let Some(hits) = self.in_graph(tx, &predicate, Reach::Far).await?
+        {
+            return Ok((hits, false));
+        }
+        Ok((self.exact(tx, None).await?, !is_ready && self.is_large(tx).await?))
     }
 
     /// Where the space's index stands; `None` for an unknown space.
@@ -137,19 +156,18 @@ impl Search<'_> {
     /// The tracks that pass, where they are so few that their vectors are compared one by one.
     async fn few(&self, tx: &Transaction<'_>) -> Result<Option<Vec<i64>>, SqlError> {
         let predicate = Predicate::new(self.filter, 0);
-        // Each vector has its track: without conditions it need not be looked at.
-        let tracks = if predicate.is_empty() { "" } else { "JOIN tracks ON tracks.id = track_id" };
-        let sql = format!(
-            "SELECT track_id FROM track_vectors {tracks} WHERE space = '{}' AND {} LIMIT {}",
-            self.space,
-            predicate.sql(),
-            self.few + 1
-        );
+        let sql = format!("SELECT tracks.id FROM tracks WHERE {} LIMIT {}", predicate.sql(), self.few + 1);
         let found = self.ask(tx, &sql, &predicate.values(&[])).await?;
         if found.len() > self.few {
             return Ok(None);
         }
         found.iter().map(|row| Ok(row.try_get(0)?)).collect::<Result<Vec<i64>, SqlError>>().map(Some)
+    }
+
+    /// Whether the space has more vectors than are compared one by one.
+    async fn is_large(&self, tx: &Transaction<'_>) -> Result<bool, SqlError> {
+        let sql = format!("SELECT 1 FROM track_vectors WHERE space = '{}' LIMIT {}", self.space, self.few + 1);
+        Ok(self.ask(tx, &sql, &[]).await?.len() > self.few)
     }
 
     /// The nearest of these tracks, or of all that pass, ranked by the database: ties by id, at most so many of an artist.
@@ -173,7 +191,7 @@ impl Search<'_> {
         }
         // OFFSET 0 keeps the vectors themselves out of what is sorted.
         let sql = format!(
-            "WITH passing AS (SELECT tracks.id, artist_folded, l2_normalize(vector) <#> $1::vector AS distance \
+            "WITH passing AS (SELECT tracks.id, artist_folded, vector <=> $1::vector AS distance \
                  FROM track_vectors JOIN tracks ON tracks.id = track_id WHERE space = '{0}' AND {1} OFFSET 0), \
              placed AS (SELECT id, artist_folded, distance, {place} AS place FROM passing), \
              nearest AS (SELECT id, artist_folded FROM placed WHERE place <= $3 ORDER BY distance, id LIMIT $2) \
@@ -186,18 +204,27 @@ impl Search<'_> {
         Ok(self.pick(self.ranked(&found)?))
     }
 
-    /// Those of the nearest that pass: if they are enough, they are the nearest of all that pass. If they are not, a scan
-    /// decides. Under a filter only the first quarter of what HNSW finds is looked at, and the graph is not followed further
-    /// until enough pass (pgvector's iterative scan): where a filter asks for what lies far from the question, that finds
-    /// some that pass, and seldom the nearest ones.
-    async fn approximate(&self, tx: &Transaction<'_>, predicate: &Predicate) -> Result<Vec<Candidate>, SqlError> {
+    /// Those of the nearest that pass, where they are enough: then they are the nearest of all that pass.
+    ///
+    /// The graph is not followed further until enough pass (pgvector's iterative scan): where a filter asks for what lies far from
+    /// the question, that finds some that pass, and seldom the nearest ones.
+    async fn in_graph(
+        &self,
+        tx: &Transaction<'_>,
+        predicate: &Predicate,
+        reach: Reach,
+    ) -> Result<Option<Vec<Hit>>, SqlError> {
         // Some are passed over where an artist may come so often only.
         let times = if self.filter.max_per_artist.is_some() { 4 } else { 1 };
-        let ask = self.k.saturating_mul(times).saturating_add(SPARE);
-        if ask > CANDIDATES.1 / 2 {
-            return Ok(Vec::new());
+        let ask = self.k.saturating_mul(times).saturating_add(SPARE + predicate.left_out());
+        let (looked_at, candidates) = match (predicate.narrows(), reach) {
+            (false, _) => (ask, CANDIDATES.0.max(ask.saturating_mul(2))),
+            (true, Reach::Near) => (NEAR.max(ask), NEAR.max(ask).saturating_mul(4)),
+            (true, Reach::Far) => (CANDIDATES.1 / 4, CANDIDATES.1),
+        };
+        if candidates > CANDIDATES.1 {
+            return Ok(None);
         }
-        let candidates = if predicate.is_empty() { CANDIDATES.0.max(2 * ask) } else { CANDIDATES.1 };
         // An error, not a warning, where a setting is unknown or out of bounds: pgvector's library is loaded, see `Server`.
         // How to search is decided here; a planner that would rather sort all rows is not asked.
         tx.batch_execute(&format!(
@@ -205,7 +232,6 @@ impl Search<'_> {
              set_config('enable_sort', 'off', TRUE), set_config('enable_seqscan', 'off', TRUE)"
         ))
         .await?;
-        let looked_at = if predicate.is_empty() { ask } else { CANDIDATES.1 / 4 };
         let (query, limit) = (Numbers(self.query.clone()), looked_at as i64);
         let sql = format!(
             "SELECT tracks.id, artist_folded, nearest.vector FROM (SELECT track_id, vector FROM track_vectors \
@@ -219,7 +245,8 @@ impl Search<'_> {
         let found = self.ask(tx, &sql, &predicate.values(&[&query, &limit])).await?;
         // A scan that may follow sorts.
         tx.batch_execute("RESET enable_sort; RESET enable_seqscan").await?;
-        self.ranked(&found)
+        let hits = self.pick(self.ranked(&found)?);
+        Ok((hits.len() == self.k).then_some(hits))
     }
 
     /// Asks without preparing for later: the plan depends on the values, and there are as many statements as filters.

@@ -12,6 +12,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../../migrations/postgres/0001_library.sql"),
     include_str!("../../migrations/postgres/0002_keys.sql"),
     include_str!("../../migrations/postgres/0003_analysis.sql"),
+    include_str!("../../migrations/postgres/0004_filters.sql"),
 ];
 
 /// Held while the format is looked at and changed: of several processes that start at once, one does it.
