@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use soniquebay_broker::RedisClock;
 use soniquebay_broker::bus::{LocalBus, RedisBus};
-use soniquebay_broker::celery::{CeleryConfig, CeleryNode, CeleryQueue, TwoQueues};
+use soniquebay_broker::celery::{CeleryConfig, CeleryConfigError, CeleryNode, CeleryQueue, TwoQueues};
 use soniquebay_domain::{Database, EventBus, JobQueue, Space, SystemClock};
 
 use crate::cli::ServicesArgs;
@@ -32,9 +32,10 @@ impl Work {
         clock.first_look().await;
         let clock = Arc::new(clock);
         let heard = config.of_analysis(sound.clone());
-        let connect =
-            |config| CeleryQueue::connect(config, clock.clone()).map_err(|error| End::Usage(error.to_string()));
-        let queues = TwoQueues { embedding: connect(config)?, analysis: connect(heard)? };
+        let unusable = |error: CeleryConfigError| End::Usage(error.to_string());
+        let embedding = CeleryQueue::connect(config, clock).map_err(unusable)?;
+        let analysis = embedding.beside(heard).map_err(unusable)?;
+        let queues = TwoQueues { embedding, analysis };
         Ok(Some(Self { queue: Arc::new(queues.clone()), bus: bus(services)?, celery: Some(queues) }))
     }
 
@@ -53,7 +54,7 @@ impl Work {
 
     /// What `celery inspect` and Flower see of this process, where jobs are Celery's messages.
     pub(crate) fn node(&self) -> Option<CeleryNode> {
-        self.celery.clone().map(|queues| CeleryNode::new(queues.embedding))
+        self.celery.clone().map(|queues| CeleryNode::new(queues.embedding, vec![queues.analysis]))
     }
 }
 

@@ -3,13 +3,15 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use soniquebay_broker::celery::{CeleryQueue, CelerySettlement, TwoQueues};
+use soniquebay_broker::celery::{CeleryNode, CelerySettlement, TwoQueues};
 use soniquebay_domain::{
-    Analyses, Analysis, AudioHash, ContentHash, Discarded, JobKind, JobQueue, Measured, NewJob, Priority, Setback,
-    SettledJob, Settlement, Space, StoreError, Track, TrackId,
+    Analyses, Analysis, AudioHash, ContentHash, Discarded, JobKind, JobQueue, JobState, Measured, NewJob, Priority,
+    Setback, SettledJob, Settlement, Space, StoreError, Track, TrackId,
 };
 use soniquebay_testkit::celery::Process;
+use tokio_util::sync::CancellationToken;
 
+use crate::interop_tools::{inspect, python, until};
 use crate::rig::{LEASE, Rig, config, job, space, write};
 
 fn sound() -> Space {
@@ -22,7 +24,7 @@ fn file(id: i64) -> NewJob {
 
 fn both(rig: &Rig) -> TwoQueues {
     let heard = config(&rig.redis.url()).of_analysis(sound());
-    TwoQueues { embedding: rig.queue.clone(), analysis: CeleryQueue::connect(heard, rig.clock.clone()).unwrap() }
+    TwoQueues { embedding: rig.queue.clone(), analysis: rig.queue.beside(heard).unwrap() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,6 +47,49 @@ def calculate(track_id, metadata=None):
     let leases = queues.claim(&sound(), 10, LEASE).await.unwrap();
     assert_eq!(leases.iter().map(|lease| lease.job.track_id.get()).collect::<Vec<_>>(), [1, 2]);
     assert!(leases.iter().all(|lease| lease.job.kind == JobKind::AnalyzeTrack && lease.job.space == sound()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn celery_sees_files_to_be_heard_and_may_revoke_them() {
+    let rig = Rig::new();
+    let (queues, url) = (both(&rig), rig.redis.url());
+    let (stop, node) =
+        (CancellationToken::new(), CeleryNode::new(queues.embedding.clone(), vec![queues.analysis.clone()]));
+    let mut dump = Process::celery(&url, &["events", "--dump"], &[]);
+    let until_stop = stop.clone();
+    let running = tokio::spawn(async move { node.run(&until_stop).await });
+    dump.wait_for("heartbeat:");
+    python(&url, "app.control.enable_events()").await;
+
+    queues.enqueue(vec![job(1, Priority::Bulk), file(2)]).await.unwrap();
+    let text = queues.claim(&space(), 10, LEASE).await.unwrap();
+    let heard = queues.claim(&sound(), 10, LEASE).await.unwrap();
+    assert_eq!((text.len(), heard.len()), (1, 1));
+    dump.wait_for("task started: analysis.analyze_track");
+    queues.enqueue(vec![file(3)]).await.unwrap();
+    let of_this_node = async |what: &str| {
+        let answer = inspect(&url, &[what]).await;
+        answer.as_object().unwrap().values().next().unwrap().clone()
+    };
+    let names: Vec<_> =
+        of_this_node("active_queues").await.as_array().unwrap().iter().map(|queue| queue["name"].clone()).collect();
+    assert_eq!(names, ["vectorization", "analysis"]);
+    let active = of_this_node("active").await;
+    let active: Vec<_> =
+        active.as_array().unwrap().iter().map(|task| task["delivery_info"]["routing_key"].clone()).collect();
+    assert_eq!(active, ["vectorization", "analysis"]);
+    assert_eq!(of_this_node("stats").await["prefetch_count"], 2);
+
+    // One that runs and one that waits.
+    let waiting = queues.jobs(Some(JobState::Available), None, 10).await.unwrap().remove(0).job.id;
+    let running_id = heard[0].job.id.clone();
+    python(&url, &format!("app.control.revoke(['{running_id}', '{waiting}'], terminate=True)")).await;
+    until("what waited is gone", || rig.length("analysis\u{6}\u{16}6") == 0).await;
+    assert!(queues.extend(heard, LEASE).await.unwrap().is_empty(), "what runs is given up");
+    assert!(queues.claim(&sound(), 10, LEASE).await.unwrap().is_empty());
+    assert_eq!(queues.extend(text, LEASE).await.unwrap().len(), 1, "the other queue's task goes on");
+    stop.cancel();
+    running.await.unwrap();
 }
 
 /// Keeps what it is told, before any vector of it is there.

@@ -126,7 +126,7 @@ except Exception as error:
     let mut other = crate::rig::config(&url);
     other.node = "second@here".into();
     let second = CeleryQueue::connect(other, Arc::new(SystemClock)).unwrap();
-    let (stop, node) = (CancellationToken::new(), CeleryNode::new(second.clone()));
+    let (stop, node) = (CancellationToken::new(), CeleryNode::new(second.clone(), Vec::new()));
     let until_stop = stop.clone();
     let running = tokio::spawn(async move { node.run(&until_stop).await });
     let known = loop {

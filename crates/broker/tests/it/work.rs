@@ -128,7 +128,7 @@ impl Work {
         };
         let worker = Arc::new(Worker::new(parts, limits, |_| {}));
         let stop = CancellationToken::new();
-        let (until, node) = (stop.clone(), CeleryNode::new(queue.clone()));
+        let (until, node) = (stop.clone(), CeleryNode::new(queue.clone(), Vec::new()));
         let running = tokio::spawn(async move {
             tokio::join!(worker.run(&until), node.run(&until));
         });

@@ -8,6 +8,7 @@ use super::super::keys::read_binding;
 use super::super::message::{Message, read_id, write_moment};
 use super::super::queue::{Claim, Ending, Inner};
 use super::super::task::NAMES;
+use super::Queues;
 
 /// Exchange that answers go through.
 pub(super) const REPLIES: &str = "reply.celery.pidbox";
@@ -22,7 +23,8 @@ const MOST_WITHDRAWN: usize = 16;
 const MOST: usize = 1000;
 
 /// Answers one request, if it is for this node.
-pub(super) async fn handle(inner: &Inner, raw: &[u8]) {
+pub(super) async fn handle(queues: Queues<'_>, raw: &[u8]) {
+    let inner = queues.first;
     let Ok(envelope) = Envelope::parse(raw) else { return };
     inner.watch.witness(envelope.header("clock").as_u64().unwrap_or(0));
     let expires = envelope.header("expires").as_f64().unwrap_or(0.0);
@@ -36,7 +38,7 @@ pub(super) async fn handle(inner: &Inner, raw: &[u8]) {
     let method = request.get("method").and_then(Value::as_str).unwrap_or_default();
     let no_arguments = Map::new();
     let arguments = request.get("arguments").and_then(Value::as_object).unwrap_or(&no_arguments);
-    let answer = match answer(inner, method, arguments).await {
+    let answer = match answer(queues, method, arguments).await {
         Ok(answer) => answer,
         Err(error) => json!({"error": error.to_string()}),
     };
@@ -48,8 +50,10 @@ pub(super) async fn handle(inner: &Inner, raw: &[u8]) {
     if method == "revoke" {
         // After the answer: it looks through the lists.
         for id in ids(arguments.get("task_id")).iter().take(MOST_WITHDRAWN) {
-            if let Err(error) = inner.revoke_waiting(id).await {
-                tracing::debug!(%error, "a revoked task is ended when it is claimed");
+            for queue in queues.all() {
+                if let Err(error) = queue.revoke_waiting(id).await {
+                    tracing::debug!(%error, "a revoked task is ended when it is claimed");
+                }
             }
         }
     }
@@ -96,20 +100,28 @@ fn is_like(pattern: &[u8], text: &[u8]) -> bool {
     pattern[at..].iter().all(|one| *one == b'*')
 }
 
-async fn answer(inner: &Inner, method: &str, arguments: &Map<String, Value>) -> Result<Value, StoreError> {
+async fn answer(queues: Queues<'_>, method: &str, arguments: &Map<String, Value>) -> Result<Value, StoreError> {
+    let inner = queues.first;
     let watch = &inner.watch;
     Ok(match method {
         "ping" => json!({"ok": "pong"}),
         "registered" | "dump_tasks" => json!(NAMES),
-        "active" | "dump_active" => inner.claims.all().iter().map(|claim| running(inner, claim)).collect(),
+        "active" | "dump_active" => queues
+            .all()
+            .flat_map(|queue| queue.claims.all().into_iter().map(move |claim| running(queue, &claim)))
+            .collect(),
         // What is claimed is at work: nothing is held in reserve.
         "reserved" | "dump_reserved" => json!([]),
         "scheduled" | "dump_schedule" => {
-            let scheduled = inner.scheduled(MOST).await?;
-            scheduled.iter().map(|(due, message)| waiting(inner, *due, message)).collect()
+            let mut all = Vec::new();
+            for queue in queues.all() {
+                let scheduled = queue.scheduled(MOST).await?;
+                all.extend(scheduled.iter().map(|(due, message)| waiting(queue, *due, message)));
+            }
+            Value::Array(all)
         }
-        "stats" => stats(inner),
-        "active_queues" => json!([queue(&inner.config.queue)]),
+        "stats" => stats(queues),
+        "active_queues" => queues.all().map(|one| queue(&one.config.queue)).collect(),
         "revoked" | "dump_revoked" => json!(watch.revoked_ids()),
         "clock" => json!({"clock": watch.tick()}),
         "conf" | "dump_conf" => json!({
@@ -118,8 +130,8 @@ async fn answer(inner: &Inner, method: &str, arguments: &Map<String, Value>) -> 
             "result_expires": inner.config.result_expiry.as_secs(),
         }),
         "report" => json!({"ok": format!("soniquebay {}", env!("CARGO_PKG_VERSION"))}),
-        "query_task" => query(inner, &ids(arguments.get("ids"))).await?,
-        "revoke" => revoke(inner, arguments).await?,
+        "query_task" => query(queues, &ids(arguments.get("ids"))).await?,
+        "revoke" => revoke(queues, arguments).await?,
         "hello" => hello(inner, arguments),
         "enable_events" => {
             let done = if watch.tell_tasks(true) { "task events enabled" } else { "task events already enabled" };
@@ -190,7 +202,8 @@ fn queue(name: &str) -> Value {
     })
 }
 
-fn stats(inner: &Inner) -> Value {
+fn stats(queues: Queues<'_>) -> Value {
+    let inner = queues.first;
     let pid = std::process::id();
     let (host, port) = match inner.config.broker.addr() {
         redis::ConnectionAddr::Tcp(host, port) => (host.clone(), *port),
@@ -218,30 +231,36 @@ fn stats(inner: &Inner) -> Value {
             "virtual_host": inner.config.broker.redis_settings().db().to_string(),
             "ssl": matches!(inner.config.broker.addr(), redis::ConnectionAddr::TcpTls { .. }),
         },
-        "prefetch_count": inner.claims.all().len(),
+        "prefetch_count": queues.active(),
         "rusage": {},
     })
 }
 
-async fn query(inner: &Inner, ids: &[String]) -> Result<Value, StoreError> {
-    let scheduled = inner.scheduled(MOST).await?;
-    let state = |id: &String| {
-        if let Some(claim) = inner.claims.of_task(id) {
-            return Some((id.clone(), json!(["active", running(inner, &claim)])));
-        }
-        let (_, message) = scheduled.iter().find(|(_, message)| *message.id == **id)?;
-        Some((id.clone(), json!(["scheduled", request(inner, message, None)])))
-    };
-    Ok(Value::Object(ids.iter().filter_map(state).collect()))
+async fn query(queues: Queues<'_>, ids: &[String]) -> Result<Value, StoreError> {
+    let mut states = Map::new();
+    for queue in queues.all() {
+        let scheduled = queue.scheduled(MOST).await?;
+        let state = |id: &String| {
+            if let Some(claim) = queue.claims.of_task(id) {
+                return Some((id.clone(), json!(["active", running(queue, &claim)])));
+            }
+            let (_, message) = scheduled.iter().find(|(_, message)| *message.id == **id)?;
+            Some((id.clone(), json!(["scheduled", request(queue, message, None)])))
+        };
+        states.extend(ids.iter().filter_map(state));
+    }
+    Ok(Value::Object(states))
 }
 
 /// What waits is ended when it is claimed; what runs, only if that is asked for.
-async fn revoke(inner: &Inner, arguments: &Map<String, Value>) -> Result<Value, StoreError> {
+async fn revoke(queues: Queues<'_>, arguments: &Map<String, Value>) -> Result<Value, StoreError> {
     let ids = ids(arguments.get("task_id"));
-    inner.watch.revoke(ids.iter().cloned());
+    queues.first.watch.revoke(ids.iter().cloned());
     if arguments.get("terminate") == Some(&Value::Bool(true)) {
-        for claim in ids.iter().filter_map(|id| inner.claims.of_task(id)) {
-            inner.give_up(&claim, &Ending::Revoked("terminated")).await?;
+        for queue in queues.all() {
+            for claim in ids.iter().filter_map(|id| queue.claims.of_task(id)) {
+                queue.give_up(&claim, &Ending::Revoked("terminated")).await?;
+            }
         }
     }
     Ok(json!({"ok": format!("tasks {} flagged as revoked", ids.join(", "))}))

@@ -35,28 +35,48 @@ const BATCH: usize = 256;
 /// Answers remote control and tells what happens.
 pub struct CeleryNode {
     queue: CeleryQueue,
+    beside: Vec<CeleryQueue>,
+}
+
+/// The queues that a node works on. The first one's settings and connection are the node's; they share one [`Watch`].
+#[derive(Clone, Copy)]
+struct Queues<'a> {
+    first: &'a Inner,
+    beside: &'a [CeleryQueue],
+}
+
+impl<'a> Queues<'a> {
+    fn all(self) -> impl Iterator<Item = &'a Inner> {
+        [self.first].into_iter().chain(self.beside.iter().map(|queue| &*queue.inner))
+    }
+
+    /// Messages that are held.
+    fn active(self) -> usize {
+        self.all().map(|queue| queue.claims.all().len()).sum()
+    }
 }
 
 impl CeleryNode {
-    /// The node of whoever works on this queue.
-    pub fn new(queue: CeleryQueue) -> Self {
-        Self { queue }
+    /// The node of whoever works on this queue, and on those that were made [beside](CeleryQueue::beside) it.
+    pub fn new(queue: CeleryQueue, beside: Vec<CeleryQueue>) -> Self {
+        Self { queue, beside }
     }
 
     /// Listens and tells until told to stop. Nothing waits for it: what it does not tell is lost.
     pub async fn run(&self, stop: &CancellationToken) {
-        let inner = &*self.queue.inner;
+        let queues = Queues { first: &self.queue.inner, beside: &self.beside };
         let mingle = async {
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = mingle::mingle(inner) => {}
+                () = mingle::mingle(queues.first) => {}
             }
         };
-        tokio::join!(listen(inner, stop), tell(inner, stop), mingle);
+        tokio::join!(listen(queues, stop), tell(queues, stop), mingle);
     }
 }
 
-async fn listen(inner: &Inner, stop: &CancellationToken) {
+async fn listen(queues: Queues<'_>, stop: &CancellationToken) {
+    let inner = queues.first;
     loop {
         let listening = async {
             let mut channel = inner.redis.client.get_async_pubsub().await?;
@@ -64,7 +84,7 @@ async fn listen(inner: &Inner, stop: &CancellationToken) {
             tracing::debug!(node = inner.config.node, "remote control is heard");
             let mut requests = channel.into_on_message();
             while let Some(request) = requests.next().await {
-                if timeout(ANSWER, control::handle(inner, request.get_payload_bytes())).await.is_err() {
+                if timeout(ANSWER, control::handle(queues, request.get_payload_bytes())).await.is_err() {
                     tracing::debug!("an answer to remote control took too long");
                 }
             }
@@ -85,17 +105,18 @@ async fn listen(inner: &Inner, stop: &CancellationToken) {
     }
 }
 
-async fn tell(inner: &Inner, stop: &CancellationToken) {
+async fn tell(queues: Queues<'_>, stop: &CancellationToken) {
+    let inner = queues.first;
     let watch = &inner.watch;
     let mut told = watch.told.lock().await;
     let mut beat = interval(HEARTBEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    publish(inner, "worker.online", &watch.event("worker-online", state(inner))).await;
+    publish(inner, "worker.online", &watch.event("worker-online", state(queues))).await;
     let mut events = Vec::with_capacity(BATCH);
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
-            _ = beat.tick() => publish(inner, "worker.heartbeat", &watch.event("worker-heartbeat", state(inner))).await,
+            _ = beat.tick() => publish(inner, "worker.heartbeat", &watch.event("worker-heartbeat", state(queues))).await,
             _ = told.recv_many(&mut events, BATCH) => {
                 publish(inner, "task.multi", &json!(events)).await;
                 events.clear();
@@ -103,16 +124,16 @@ async fn tell(inner: &Inner, stop: &CancellationToken) {
         }
     }
     // Nobody waits long for it where Redis is away.
-    let farewell = watch.event("worker-offline", state(inner));
+    let farewell = watch.event("worker-offline", state(queues));
     let _ = timeout(FAREWELL, publish(inner, "worker.offline", &farewell)).await;
 }
 
 /// How this process is, as its heartbeat says.
-fn state(inner: &Inner) -> Value {
+fn state(queues: Queues<'_>) -> Value {
     json!({
         "freq": HEARTBEAT.as_secs_f64(),
-        "active": inner.claims.all().len(),
-        "processed": inner.watch.totals().values().sum::<u64>(),
+        "active": queues.active(),
+        "processed": queues.first.watch.totals().values().sum::<u64>(),
         "loadavg": load(),
         "sw_ident": "soniquebay",
         "sw_ver": env!("CARGO_PKG_VERSION"),

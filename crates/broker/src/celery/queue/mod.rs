@@ -45,7 +45,8 @@ pub(super) struct Inner {
     pub(super) redis: Redis,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) claims: Claims,
-    pub(super) watch: Watch,
+    /// Shared by the queues of one node.
+    pub(super) watch: Arc<Watch>,
     arrivals: Arrivals,
 }
 
@@ -65,9 +66,21 @@ impl CeleryQueue {
     /// # Errors
     /// Where the settings name no server that can be asked.
     pub fn connect(config: CeleryConfig, clock: Arc<dyn Clock>) -> Result<Self, CeleryConfigError> {
+        let watch = Arc::new(Watch::new(&config.node, Arc::clone(&clock)));
+        Self::watched(config, clock, watch)
+    }
+
+    /// Another queue that the same node works on: a task that was revoked is so on both, and events of both are told.
+    ///
+    /// # Errors
+    /// Where the settings name no server that can be asked.
+    pub fn beside(&self, config: CeleryConfig) -> Result<Self, CeleryConfigError> {
+        Self::watched(config, Arc::clone(&self.inner.clock), Arc::clone(&self.inner.watch))
+    }
+
+    fn watched(config: CeleryConfig, clock: Arc<dyn Clock>, watch: Arc<Watch>) -> Result<Self, CeleryConfigError> {
         let redis = Redis::new(&config)
             .map_err(|source| CeleryConfigError::Address { setting: "CELERY_BROKER_URL", source })?;
-        let watch = Watch::new(&config.node, Arc::clone(&clock));
         let inner =
             Arc::new(Inner { redis, clock, claims: Claims::default(), watch, arrivals: Arrivals::default(), config });
         let keeper = tokio::spawn(keeper::keep(Arc::downgrade(&inner))).abort_handle();
