@@ -10,6 +10,7 @@ mod fuzz;
 mod keys;
 mod library;
 mod mirror;
+mod readiness;
 mod recommender;
 mod service;
 mod streams;
