@@ -1,4 +1,4 @@
-//! The engine's tests on Arm processors, emulated: its kernels must be right where nobody who changes them may look.
+//! Tests on Arm processors, emulated: kernels must be right where nobody who changes them may look, and audio must be heard alike.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -16,9 +16,9 @@ const LIBRARIES: &str = "/usr/aarch64-linux-gnu";
 /// A Raspberry Pi 4, which has no dot products, and a processor that has all that is emulated.
 const PROCESSORS: [&str; 2] = ["cortex-a72", "max"];
 
-/// Everything below the model, one text through all of it, and the index's kernels: an emulated processor is too slow for
-/// more.
-const TESTS: [&str; 7] = [
+/// Everything below the model, one text through all of it, the index's kernels, every codec, and what is heard in a known
+/// tone and in beats: an emulated processor is too slow for more.
+const TESTS: [&str; 11] = [
     "kernels::tests",
     "local::kernels",
     "local::elementwise",
@@ -26,6 +26,10 @@ const TESTS: [&str; 7] = [
     "local::attention",
     "local::matrix",
     "one_text_has_these_very_bits",
+    "listen::",
+    "what_is_decoded_has_the_promised_layout_and_length",
+    "loudness_is_that_of_the_standard",
+    "tempi_are_heard",
 ];
 
 /// How long one processor's tests may take, building not counted.
@@ -42,13 +46,13 @@ pub(crate) fn run(repository: &Repository, model: &Path) -> anyhow::Result<Optio
         missing.push("Rust library for it (`rustup target add aarch64-unknown-linux-gnu`)");
     }
     if !missing.is_empty() {
-        return Ok(Some(format!("the engine was not tested on Arm: there is no {}", missing.join(" and no "))));
+        return Ok(Some(format!("nothing was tested on Arm: there is no {}", missing.join(" and no "))));
     }
     let cargo = |emulator: &str, limits: &[&str]| {
         let mut cargo = repository.cargo();
         cargo.args(["test", "--release", "--target", TARGET, "--package", "soniquebay-embed"]);
-        cargo.args(["--package", "soniquebay-search"]);
-        cargo.args(["--lib", "--test", "local_reference"]).args(limits);
+        cargo.args(["--package", "soniquebay-search", "--package", "soniquebay-audio"]);
+        cargo.args(["--lib", "--test", "local_reference", "--test", "codecs", "--test", "features"]).args(limits);
         cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", LINKER);
         cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", emulator);
         cargo.env("SONIQUEBAY_TEST_MODEL", model);
