@@ -111,8 +111,8 @@ impl Bench {
 
     /// What the first stage must read at least, in time: the 1-bit codes of all rows, or the 2-bit codes of those that pass.
     fn floor(&self, most: Option<f64>) -> f64 {
-        let bits = self.library.len() * (DIMS.next_power_of_two() / 8 + 4);
-        let bytes = self.passing(most) * (DIMS.next_power_of_two() / 4 + 4);
+        let bits = self.library.len() * (DIMS.next_power_of_two() / 8 + 2);
+        let bytes = self.passing(most) * (DIMS.next_power_of_two() / 4 + 2);
         bits.min(bytes) as f64 / self.bandwidth * 1e3
     }
 

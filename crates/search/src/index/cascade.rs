@@ -14,7 +14,7 @@ use super::codes::Query;
 use super::facts::Exclusions;
 use super::ranking::{Scored, Wanted};
 use super::segment::{CHUNK, Chunk, Segment};
-use crate::kernels::{GROUP, Packed, add_up, at_least, multiply, scale};
+use crate::kernels::{Factor, GROUP, Packed, add_up, at_least, multiply, scale};
 
 /// Reading the signs of every row costs as much as reading the coarse codes of this share of them.
 const COARSE_COST: usize = 6;
@@ -102,7 +102,9 @@ impl Search<'_> {
     /// The rows whose 1-bit estimates may belong to the best, ascending.
     fn reaching_by_signs(&self, seeds: usize) -> Vec<u32> {
         let estimates = self.estimates();
-        let noise = |score| BIT_DEVIATIONS * self.segment.encoder().bit_noise(&self.query, score);
+        let noise = |score: f32| {
+            BIT_DEVIATIONS * self.segment.encoder().bit_noise(&self.query, score) + Factor::ROUNDING * score.abs()
+        };
         let least = self.least(&estimates, |row| row as u32, seeds, noise);
         let mut rows = Vec::new();
         at_least(self.segment.encoder().isa(), &estimates, least.unwrap_or(f32::MIN), &mut rows);
@@ -113,7 +115,10 @@ impl Search<'_> {
     /// The rows among these, which ascend, whose coarse estimates may belong to the best.
     fn reaching_coarsely(&self, rows: Vec<u32>, seeds: usize) -> Vec<u32> {
         let (segment, estimates) = (self.segment, self.coarsely(&rows));
-        let noise = |score| COARSE_DEVIATIONS * segment.encoder().noise(&self.query, segment.coarse_noise, score);
+        let noise = |score: f32| {
+            COARSE_DEVIATIONS * segment.encoder().noise(&self.query, segment.coarse_noise, score)
+                + Factor::ROUNDING * score.abs()
+        };
         let Some(least) = self.least(&estimates, |at| rows[at], seeds, noise) else { return rows };
         let mut left = Vec::new();
         at_least(segment.encoder().isa(), &estimates, least, &mut left);
@@ -203,7 +208,7 @@ impl Search<'_> {
         self.each_chunk(rows, |chunk, picks| {
             let products = &mut products[..picks.len()];
             multiply(isa, Packed::Two, &chunk.coarse, &query.bytes, picks, products);
-            let factors = picks.iter().map(|pick| chunk.coarse_factors[usize::from(*pick)]);
+            let factors = picks.iter().map(|pick| chunk.coarse_factors[usize::from(*pick)].get());
             estimates
                 .extend(products.iter().zip(factors).map(|(product, factor)| query.total(*product, None) * factor));
         });

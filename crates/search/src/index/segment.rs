@@ -14,7 +14,7 @@ use super::bitmap::Bitmap;
 use super::codes::{Encoded, Encoder, Scratch};
 use super::facts::FactTable;
 use super::originals::Originals;
-use crate::kernels::{GROUP, Packed, place};
+use crate::kernels::{Factor, GROUP, Packed, place};
 
 /// Rows that lie together. Memory grows by so many at a time and never moves.
 pub(super) const CHUNK: usize = 2048;
@@ -33,10 +33,10 @@ pub(super) struct Change {
 pub(super) struct Chunk {
     /// In groups, as the kernel reads them.
     pub(super) bits: Aligned,
-    pub(super) bit_factors: Box<[f32]>,
+    pub(super) bit_factors: Box<[Factor]>,
     /// One row behind the other.
     pub(super) coarse: Aligned,
-    pub(super) coarse_factors: Box<[f32]>,
+    pub(super) coarse_factors: Box<[Factor]>,
     pub(super) fine: Aligned,
     pub(super) fine_factors: Box<[f32]>,
     pub(super) fine_noises: Box<[f32]>,
@@ -218,11 +218,11 @@ impl Segment {
         for (byte, bits) in bits.iter().enumerate() {
             chunk.bits[group + byte * GROUP + slot] = *bits;
         }
-        chunk.bit_factors[at] = vector.bit_factor;
+        chunk.bit_factors[at] = Factor::new(vector.bit_factor);
         chunk.coarse[at * coarse.len()..][..coarse.len()].copy_from_slice(coarse);
         chunk.fine[at * fine.len()..][..fine.len()].copy_from_slice(fine);
         let (coarse, fine) = (vector.coarse, vector.fine);
-        chunk.coarse_factors[at] = coarse.factor;
+        chunk.coarse_factors[at] = Factor::new(coarse.factor);
         chunk.fine_factors[at] = fine.factor;
         chunk.fine_noises[at] = fine.noise;
         self.coarse_noise = self.coarse_noise.max(coarse.noise);
@@ -253,8 +253,9 @@ impl Segment {
     /// Bytes of memory that vectors, ids and bookkeeping take; those of facts and filters; those on disk.
     pub(super) fn bytes(&self) -> (usize, usize, usize) {
         let chunk = |chunk: &Chunk| {
-            let factors = chunk.bit_factors.len() + chunk.coarse_factors.len() + 2 * chunk.fine_factors.len();
-            chunk.bits.len() + chunk.coarse.len() + chunk.fine.len() + 4 * factors
+            let factors = size_of_val(&*chunk.bit_factors) + size_of_val(&*chunk.coarse_factors);
+            let of_fine = size_of_val(&*chunk.fine_factors) + size_of_val(&*chunk.fine_noises);
+            chunk.bits.len() + chunk.coarse.len() + chunk.fine.len() + factors + of_fine
         };
         let (in_memory, on_disk) = self.originals.bytes();
         let filters = self.filters.lock().unwrap_or_else(PoisonError::into_inner);
@@ -274,15 +275,15 @@ fn hash_of(hash: &RandomState, id: TrackId) -> u64 {
 
 impl Chunk {
     fn new(encoder: &Encoder) -> Self {
-        let factors = || vec![0.0; CHUNK].into();
+        let (numbers, factors) = (|| vec![0.0; CHUNK].into(), || vec![Factor::default(); CHUNK].into());
         Self {
             bits: Aligned::zeroed(CHUNK * encoder.bit_width()),
             bit_factors: factors(),
             coarse: Aligned::zeroed(CHUNK * encoder.width(Packed::Two)),
             coarse_factors: factors(),
             fine: Aligned::zeroed(CHUNK * encoder.width(Packed::Four)),
-            fine_factors: factors(),
-            fine_noises: factors(),
+            fine_factors: numbers(),
+            fine_noises: numbers(),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::arch::x86_64::{
     _mm256_storeu_si256,
 };
 
-use super::{AHEAD, GROUP, RUN};
+use super::{AHEAD, Factor, GROUP, RUN};
 
 /// # Safety
 ///
@@ -110,6 +110,6 @@ pub(super) fn turn(signs: &[f32], numbers: &mut [f32]) {
 }
 
 #[target_feature(enable = "avx2")]
-pub(super) fn scale(sums: &[u16], step: f32, offset: f32, factors: &[f32], estimates: &mut [f32]) {
+pub(super) fn scale(sums: &[u16], step: f32, offset: f32, factors: &[Factor], estimates: &mut [f32]) {
     super::portable::scale(sums, step, offset, factors, estimates);
 }

@@ -141,11 +141,32 @@ pub(crate) fn multiply(isa: Isa, packed: Packed, rows: &[u8], query: &[i8], pick
     }
 }
 
+/// What a sum under a row's code is multiplied with: the upper half of a single-precision number (bfloat16), as a scan reads
+/// every row's.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(transparent)]
+pub(crate) struct Factor(u16);
+
+impl Factor {
+    /// The most that it may be off, as a share of itself: half of the last of eight bits.
+    pub(crate) const ROUNDING: f32 = 1.0 / 256.0;
+
+    /// The nearest one to a finite number.
+    pub(crate) fn new(number: f32) -> Self {
+        Self((number.to_bits().saturating_add(0x8000) >> 16) as u16)
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(self) -> f32 {
+        f32::from_bits(u32::from(self.0) << 16)
+    }
+}
+
 /// `estimates[i]` = (`sums[i]` · `step` − `offset`) · `factors[i]`. The same roundings on every instruction set.
 ///
 /// # Panics
 /// Where there are not as many of each.
-pub(crate) fn scale(isa: Isa, sums: &[u16], step: f32, offset: f32, factors: &[f32], estimates: &mut [f32]) {
+pub(crate) fn scale(isa: Isa, sums: &[u16], step: f32, offset: f32, factors: &[Factor], estimates: &mut [f32]) {
     assert!(sums.len() == factors.len() && sums.len() == estimates.len(), "one factor and one estimate a sum");
     match isa.kind() {
         // SAFETY: the `Isa` proves AVX2, which every processor with AVX-512F has.

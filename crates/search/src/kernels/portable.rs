@@ -1,6 +1,6 @@
 //! Plain Rust: what the other kernels are tested against, and what runs where there are none.
 
-use super::{GROUP, Packed, place};
+use super::{Factor, GROUP, Packed, place};
 
 pub(super) fn add_up(codes: &[u8], tables: &[[u8; 16]], sums: &mut [u16]) {
     for (group, sums) in codes.chunks_exact(GROUP * tables.len() / 2).zip(sums.chunks_exact_mut(GROUP)) {
@@ -28,9 +28,9 @@ pub(super) fn multiply(packed: Packed, rows: &[u8], query: &[i8], picks: &[u16],
 
 /// Inlined into kernels, so that the compiler may use what those have; so is [`turn`].
 #[inline(always)]
-pub(super) fn scale(sums: &[u16], step: f32, offset: f32, factors: &[f32], estimates: &mut [f32]) {
+pub(super) fn scale(sums: &[u16], step: f32, offset: f32, factors: &[Factor], estimates: &mut [f32]) {
     for ((sum, factor), estimate) in sums.iter().zip(factors).zip(estimates) {
-        *estimate = (f32::from(*sum) * step - offset) * factor;
+        *estimate = (f32::from(*sum) * step - offset) * factor.get();
     }
 }
 
@@ -58,23 +58,50 @@ pub(super) fn turn(signs: &[f32], numbers: &mut [f32]) {
     }
     // The first four steps stay in registers.
     for sixteen in numbers.as_chunks_mut::<16>().0 {
-        for half in [1, 2, 4, 8] {
-            let mut next = *sixteen;
-            for (i, number) in next.iter_mut().enumerate() {
-                let other = sixteen[i ^ half];
-                *number = if i & half == 0 { *number + other } else { other - *number };
-            }
-            *sixteen = next;
-        }
+        step::<1>(sixteen);
+        step::<2>(sixteen);
+        step::<4>(sixteen);
+        step::<8>(sixteen);
     }
+    // Two steps at a time, so that each number is read and written half as often.
     let mut half = 16;
-    while half < numbers.len() {
-        for pair in numbers.chunks_exact_mut(2 * half) {
-            let (left, right) = pair.split_at_mut(half);
-            for (a, b) in left.iter_mut().zip(right) {
-                (*a, *b) = (*a + *b, *a - *b);
+    while 2 * half < numbers.len() {
+        for four in numbers.chunks_exact_mut(4 * half) {
+            let (left, right) = four.split_at_mut(2 * half);
+            let ((a, b), (c, d)) = (left.split_at_mut(half), right.split_at_mut(half));
+            let (a, b, c, d) = (sixteens(a), sixteens(b), sixteens(c), sixteens(d));
+            for ((a, b), (c, d)) in a.iter_mut().zip(b).zip(c.iter_mut().zip(d)) {
+                for lane in 0..16 {
+                    let (first, second) = (a[lane] + b[lane], a[lane] - b[lane]);
+                    let (third, fourth) = (c[lane] + d[lane], c[lane] - d[lane]);
+                    (a[lane], b[lane]) = (first + third, second + fourth);
+                    (c[lane], d[lane]) = (first - third, second - fourth);
+                }
             }
         }
-        half *= 2;
+        half *= 4;
     }
+    if half < numbers.len() {
+        let (left, right) = numbers.split_at_mut(half);
+        for (a, b) in sixteens(left).iter_mut().zip(sixteens(right)) {
+            for lane in 0..16 {
+                (a[lane], b[lane]) = (a[lane] + b[lane], a[lane] - b[lane]);
+            }
+        }
+    }
+}
+
+/// One step of the transform, between numbers that lie so far apart.
+#[inline(always)]
+fn step<const APART: usize>(numbers: &mut [f32; 16]) {
+    let before = *numbers;
+    // A sign is one multiplication for all of a register; a choice would be one a number.
+    let sign = |at: usize| if at & APART == 0 { 1.0 } else { -1.0 };
+    *numbers = std::array::from_fn(|at| before[at ^ APART] + sign(at) * before[at]);
+}
+
+/// In pieces of a length that the compiler knows: its loops over others begin with what fits no register.
+#[inline(always)]
+fn sixteens(numbers: &mut [f32]) -> &mut [[f32; 16]] {
+    numbers.as_chunks_mut().0
 }

@@ -1,4 +1,4 @@
-use super::{GROUP, Isa, Packed, STRIDE, Tables, add_up, at_least, multiply, place, scale, turn};
+use super::{Factor, GROUP, Isa, Packed, STRIDE, Tables, add_up, at_least, multiply, place, scale, turn};
 
 /// A small reproducible generator: the tests need variety, not quality.
 struct Noise(u64);
@@ -93,10 +93,10 @@ fn every_kernel_multiplies_exactly() {
 fn every_kernel_scales_alike_to_the_last_bit_and_picks_what_is_high() {
     let mut noise = Noise(11);
     for length in [0, 1, 15, 16, 17, 63, 64, 65, 1023, 1024, 1025, 5000] {
-        let (sums, factors): (Vec<u16>, Vec<f32>) =
-            (0..length).map(|_| (noise.next() as u16, noise.below(1000) as f32 / 7e3)).unzip();
+        let (sums, factors): (Vec<u16>, Vec<Factor>) =
+            (0..length).map(|_| (noise.next() as u16, Factor::new(noise.below(1000) as f32 / 7e3))).unzip();
         let expected: Vec<f32> =
-            sums.iter().zip(&factors).map(|(sum, factor)| (f32::from(*sum) * 0.013 - 400.0) * factor).collect();
+            sums.iter().zip(&factors).map(|(sum, factor)| (f32::from(*sum) * 0.013 - 400.0) * factor.get()).collect();
         for isa in Isa::available() {
             let mut estimates = vec![7.0; length];
             scale(isa, &sums, 0.013, 400.0, &factors, &mut estimates);
@@ -113,6 +113,17 @@ fn every_kernel_scales_alike_to_the_last_bit_and_picks_what_is_high() {
             }
         }
     }
+}
+
+#[test]
+fn a_factor_is_as_near_as_it_says() {
+    let mut noise = Noise(5);
+    for _ in 0..10_000 {
+        let number = (noise.below(1 << 20) + 1) as f32 / (1 << noise.below(30)) as f32;
+        let off = (Factor::new(number).get() - number).abs() / number;
+        assert!(off <= Factor::ROUNDING, "{number}: {off}");
+    }
+    assert_eq!(Factor::default().get(), 0.0);
 }
 
 #[test]
