@@ -22,12 +22,12 @@ struct Words {
     options: &'static str,
 }
 
-/// As the first migration makes them.
+/// As the migrations make them.
 const WORDS: [Words; 2] = [
     Words {
         table: "track_words",
-        columns: "title, artist, album",
-        of_track: "title, artist, album",
+        columns: "name",
+        of_track: "name_folded",
         options: "tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3'",
     },
     Words {

@@ -10,6 +10,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../../migrations/sqlite/0003_lost_claims.sql"),
     include_str!("../../migrations/sqlite/0004_keys.sql"),
     include_str!("../../migrations/sqlite/0005_analysis.sql"),
+    include_str!("../../migrations/sqlite/0006_folded_words.sql"),
 ];
 
 /// "Sbay", in the place where SQLite files say whose they are.
