@@ -84,8 +84,12 @@ pub struct Differed(Mutex<HashMap<(Space, TrackId), (Fingerprint, Fingerprint)>>
 impl Reconcile for ListReconciler {
     async fn reconcile(&self) -> Result<usize, StoreError> {
         let (mut made, mut orphans, mut vectors) = (0, HashSet::new(), 0);
-        let counts = self.queue.job_counts().await?;
-        let is_idle = counts.available + counts.scheduled + counts.running == 0;
+        let counts = self.queue.counts_by_work().await?;
+        // Files may wait for hours to be heard, and that is no reason for what is made of tags to wait.
+        let is_idle = |space: &Space| {
+            let counts = if space.is_sound() { counts.analysis } else { counts.embedding };
+            counts.available + counts.scheduled + counts.running == 0
+        };
         let mut differ = HashMap::new();
         for space in self.wanted.get().await? {
             let compared = self.compare(&space, &mut orphans, &mut differ).await?;
@@ -116,12 +120,14 @@ impl ListReconciler {
     async fn stuck(
         &self,
         differ: HashMap<(Space, TrackId), (Fingerprint, Fingerprint)>,
-        is_idle: bool,
+        is_idle: impl Fn(&Space) -> bool,
     ) -> Result<Vec<TrackId>, StoreError> {
         let mut by_space: HashMap<Space, Vec<TrackId>> = HashMap::new();
         {
             let mut before = self.differed.0.lock().unwrap_or_else(PoisonError::into_inner);
-            for ((space, track), _) in differ.iter().filter(|(key, pair)| is_idle && before.get(key) == Some(pair)) {
+            for ((space, track), _) in
+                differ.iter().filter(|(key, pair)| is_idle(&key.0) && before.get(key) == Some(pair))
+            {
                 by_space.entry(space.clone()).or_default().push(*track);
             }
             *before = differ;

@@ -242,6 +242,10 @@ fn a_mirror_that_is_ahead_of_its_library_is_put_right() {
     let id = library.post("/api/tracks/", &track("Right", "Jazz")).1["id"].as_i64().unwrap();
     recommender.wait_until(|| ready(&recommender) == 1);
     let right = recommender.get(&format!("/api/track-vectors/{id}")).1["embedding"].clone();
+    // A file that waits to be heard, for as long as nobody goes on.
+    assert_eq!(library.post("/api/analysis/pause", "").0, 200);
+    let waits = json!({"title": "Waits", "artist": "Somebody", "path": "/music/waits.mp3"});
+    assert_eq!(library.post("/api/tracks/", &waits.to_string()).0, 201);
     // As after the library was restored from a backup, or a client meddled.
     let wrong = json!({
         "track_id": id, "embedding": vec![1.0; 768], "space": space(&recommender), "version": 99,
