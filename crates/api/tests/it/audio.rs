@@ -45,6 +45,12 @@ async fn a_file_is_answered_whole_or_in_parts() {
         assert_eq!(part.header("content-range"), format!("bytes {from}-{}/200000", to - 1));
         assert_eq!(part.bytes, bytes[from..to], "{range}");
     }
+    for whole in
+        ["items=0-1", "bytes=0-1,3-4", "bytes=-", "bytes=0-18446744073709551616", "bytes=-99999999999999999999", "x"]
+    {
+        let all = ask(&app, Method::GET, id, Some(whole)).await;
+        assert_eq!((all.status.as_u16(), all.bytes.len()), (200, 200_000), "{whole}");
+    }
     let beyond = ask(&app, Method::GET, id, Some("bytes=200000-")).await;
     assert_eq!(beyond.header("content-range"), "bytes */200000");
     beyond.problem(416, "invalid_range");

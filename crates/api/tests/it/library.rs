@@ -82,6 +82,9 @@ async fn a_version_guards_against_lost_changes() {
     let late = app.send(request(Method::PATCH, "if-match", &etag, json!({"year": 1999}))).await;
     late.problem(412, "outdated");
     app.send(request(Method::PUT, "if-match", "\"x\"", joga())).await.problem(412, "outdated");
+    for outdated in [&etag, "\"x\""] {
+        app.send(request(Method::DELETE, "if-match", outdated, json!({}))).await.problem(412, "outdated");
+    }
     let any = app.send(request(Method::PATCH, "if-match", "*", json!({"year": 1999}))).await;
     assert_eq!(any.status, StatusCode::OK);
 
@@ -101,6 +104,10 @@ async fn a_version_guards_against_lost_changes() {
     app.set_vector(created.json()["id"].as_i64().unwrap(), [1.0, 0.0, 0.0]).await;
     let news = app.send(request(Method::GET, "if-none-match", &etag, json!({}))).await;
     assert_eq!((news.status, &news.json()["state"]["status"]), (StatusCode::OK, &json!("ready")));
+    let now = news.header("etag").to_owned();
+    let removed = app.send(request(Method::DELETE, "if-match", &now, json!({}))).await;
+    assert_eq!(removed.status, StatusCode::NO_CONTENT);
+    app.send(request(Method::DELETE, "if-match", &now, json!({}))).await.problem(404, "no_track");
 }
 
 #[tokio::test]

@@ -33,8 +33,12 @@ use crate::extract::TrackPath;
 pub(crate) async fn get_audio(
     State(services): State<Services>,
     TrackPath(id): TrackPath,
-    request: Request,
+    mut request: Request,
 ) -> Result<Response, ApiError> {
+    if request.headers().get(header::RANGE).is_some_and(|range| !is_one_part(range)) {
+        // What is no part that we give is not asked for: the whole file is always right (RFC 9110, 14.2).
+        request.headers_mut().remove(header::RANGE);
+    }
     let track = services.catalog.tracks(vec![id]).await?.pop().ok_or_else(|| ApiError::no_track(id))?;
     let path = track.fields.identity.path.ok_or_else(|| no_file(id, "it has no file"))?;
     let (file, kind) = audible(Path::new(&path)).await.map_err(|reason| no_file(id, reason))?;
@@ -46,9 +50,8 @@ pub(crate) async fn get_audio(
     match response.status() {
         StatusCode::NOT_FOUND => return Err(no_file(id, "its file is not there")),
         StatusCode::RANGE_NOT_SATISFIABLE => {
-            let problem = ApiError::new(Code::InvalidRange, "The file has no such part.").into_response();
+            let mut problem = ApiError::new(Code::InvalidRange, "The file has no such part.").into_response();
             let length = response.headers_mut().remove(header::CONTENT_RANGE);
-            let mut problem = problem;
             problem.headers_mut().extend(length.map(|length| (header::CONTENT_RANGE, length)));
             return Ok(problem);
         }
@@ -61,6 +64,13 @@ pub(crate) async fn get_audio(
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     }
     Ok(response)
+}
+
+/// Whether a range is one part in bytes, "bytes=0-499", "bytes=500-" or "bytes=-500", with numbers that a file may have.
+fn is_one_part(range: &HeaderValue) -> bool {
+    let is_place = |text: &str| text.len() < 19 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let part = range.to_str().ok().and_then(|range| range.strip_prefix("bytes=")).and_then(|part| part.split_once('-'));
+    part.is_some_and(|(first, last)| is_place(first) && is_place(last) && !(first.is_empty() && last.is_empty()))
 }
 
 /// The file itself and its media type, where this is a file that is taken for audio, under its own name and under that of

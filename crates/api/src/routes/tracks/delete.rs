@@ -1,24 +1,38 @@
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use soniquebay_wire::ProblemView;
 
+use super::version;
 use crate::Services;
 use crate::error::ApiError;
 use crate::extract::TrackPath;
 
 /// Remove a track with its vectors and jobs
+///
+/// With `If-Match`, only where nobody else changed it meanwhile.
 #[utoipa::path(
     delete, path = "/api/tracks/{id}", operation_id = "delete_track", tag = "tracks",
-    params(("id" = i64, Path, description = "Which track", minimum = 1, example = 123)),
+    params(("id" = i64, Path, description = "Which track", minimum = 1, example = 123),
+        ("if-match" = Option<String>, Header, nullable = false, description = "The ETag that the track must still have")),
     responses(
         (status = 204, description = "Removed"),
         (status = 404, description = "`no_track`", body = ProblemView, content_type = "application/problem+json"),
+        (status = 412, description = "`outdated`", body = ProblemView, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn delete_track(
     State(services): State<Services>,
     TrackPath(id): TrackPath,
+    headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
+    if headers.contains_key(header::IF_MATCH) {
+        let expected = version::if_match(&services, &headers, id).await?;
+        let track = services.catalog.tracks(vec![id]).await?.pop().ok_or_else(|| ApiError::no_track(id))?;
+        // A change between this look and the removal goes with the track: who removes it has seen all but that one.
+        if expected.is_some_and(|version| version != track.version) {
+            return Err(version::outdated(id, track.version));
+        }
+    }
     match services.catalog.remove(vec![id]).await? {
         0 => Err(ApiError::no_track(id)),
         _ => Ok(StatusCode::NO_CONTENT),
