@@ -1,6 +1,7 @@
 //! From folders to the catalogue: walk, compare, read tags, write, remove.
 
 mod compare;
+mod foreign;
 mod moves;
 mod read;
 mod report;

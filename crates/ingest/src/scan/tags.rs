@@ -12,6 +12,8 @@ use lofty::tag::{ItemKey, Tag};
 use soniquebay_domain::{Change, Key, TrackPatch, bounds};
 use soniquebay_wire::clean_text;
 
+use super::foreign;
+
 /// The most memory that one item of a tag may ask for. Pictures are not read at all.
 const ALLOCATION_LIMIT: usize = 4 * 1024 * 1024;
 /// What says that it is longer is damaged, or no music.
@@ -31,10 +33,22 @@ pub(super) fn read_tags(path: &Path) -> Result<Tags, String> {
     limit_allocations();
     // A tag parser meets every broken file there is. One that makes it panic must not end the scan.
     let tagged = catch_unwind(AssertUnwindSafe(|| open(path)))
-        .unwrap_or_else(|panic| Err(format!("the tags made their reader fail: {}", panic_message(panic.as_ref()))))?;
+        .unwrap_or_else(|panic| Err(format!("the tags made their reader fail: {}", panic_message(panic.as_ref()))));
+    let tagged = match tagged {
+        Ok(tagged) => tagged,
+        Err(reason) => return by_name(path).ok_or(reason),
+    };
     let mut reader = Reader { tags: ordered(&tagged), warnings: Vec::new() };
     let patch = reader.patch(path, &tagged);
     Ok(Tags { patch, warnings: reader.warnings })
+}
+
+/// The track of a file whose name is all that can be read of it.
+fn by_name(path: &Path) -> Option<Tags> {
+    let kind = foreign::kind_of(path)?;
+    let mut reader = Reader { tags: Vec::new(), warnings: Vec::new() };
+    let patch = TrackPatch { title: Change::from_known(reader.name_of(path)), ..TrackPatch::default() };
+    Some(Tags { patch, warnings: vec![format!("tags of {kind} are not read: the track is called as its file is")] })
 }
 
 /// The limit is a thread's own, and tags are read on threads that come and go.

@@ -92,3 +92,24 @@ async fn what_no_track_can_hold_is_cut_or_left_out() {
     assert_eq!((track.identity.musicbrainz_id, track.identity.isrc), (None, None));
     assert_eq!(report.warnings.len(), 3, "{:?}", report.warnings);
 }
+
+#[tokio::test]
+async fn files_whose_tags_nobody_reads_are_tracks_by_their_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let ogg_flac = [b"OggS".as_slice(), &[0; 24], b"\x7fFLAC"].concat();
+    for (name, start) in [
+        ("03 - Hyperballad.wma", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11".as_slice()),
+        ("Jóga.caf", b"caff"),
+        ("Hunter.oga", &ogg_flac),
+        ("Bachelorette.mka", b"\x1a\x45\xdf\xa3"),
+    ] {
+        std::fs::write(folder.path().join(name), [start, &[0; 500]].concat()).unwrap();
+    }
+    std::fs::write(folder.path().join("no music.wma"), [7; 500]).unwrap();
+    let catalog = Arc::new(MemoryCatalog::default());
+    let report = scan(catalog.clone(), &[folder.path().to_owned()], ScanOptions::default(), |_| {}).await.unwrap();
+    let mut titles: Vec<_> = catalog.all().into_iter().filter_map(|(_, fields)| fields.title).collect();
+    titles.sort();
+    assert_eq!(titles, ["Bachelorette", "Hunter", "Hyperballad", "Jóga"]);
+    assert_eq!(report.failed.len(), 1, "{report:?}");
+}
