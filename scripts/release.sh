@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds what is given to users: for x86-64 and Arm, each an archive that runs on glibc 2.31 and later (Debian 11, Ubuntu
-# 20.04, Raspberry Pi OS 11), a bill of materials, and SHA-256 sums, all in target/dist. Checked before it is called done.
+# 20.04, Raspberry Pi OS 11), a bill of materials, and SHA-256 sums, all in target/archives. Checked before it is called done.
 #
 #   scripts/release.sh [TARGET…]     x86_64 and aarch64 where none is named
 #

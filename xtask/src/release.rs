@@ -56,7 +56,8 @@ impl Processor {
 /// Builds, checks and packs for each of these processors, or for all.
 pub(crate) fn run(repository: &Repository, processors: &[Processor]) -> anyhow::Result<()> {
     let processors = if processors.is_empty() { Processor::value_variants() } else { processors };
-    let folder = repository.root().join("target/dist");
+    // Not target/dist: that is where cargo keeps what the profile of this name builds for this machine.
+    let folder = repository.root().join("target/archives");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let version = version(repository)?;

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use soniquebay_domain::{EmbedError, Space, SpaceCoverage};
@@ -6,6 +6,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::exit::End;
 use crate::library::Library;
+
+/// Where another process makes the vectors, how long it may make none before whoever waits is told and goes.
+const STALLED: Duration = Duration::from_secs(120);
 
 /// How often a bar moves and a watcher looks.
 const TICK: Duration = Duration::from_millis(150);
@@ -16,6 +19,7 @@ const TICK: Duration = Duration::from_millis(150);
 pub(crate) async fn bring_up_to_date(library: &Library, sound: bool, stop: &CancellationToken) -> anyhow::Result<()> {
     let bar = bar(0, "tracks");
     let mut told = false;
+    let (mut before, mut moved) = (u64::MAX, Instant::now());
     let result = loop {
         match library.folder.try_lock("vectorizing")? {
             Ok(_held) => break work(library, sound, &bar, stop).await,
@@ -32,6 +36,12 @@ pub(crate) async fn bring_up_to_date(library: &Library, sound: bool, stop: &Canc
                 }
                 if !std::mem::replace(&mut told, true) {
                     bar.println(format!("{} makes the vectors", holder.0));
+                }
+                if std::mem::replace(&mut before, waiting) != waiting {
+                    moved = Instant::now();
+                } else if moved.elapsed() > STALLED {
+                    // It may work for other settings than ours, with a server that is away.
+                    break check_nothing_waits(library).await;
                 }
                 show(&bar, waiting);
                 tokio::select! {

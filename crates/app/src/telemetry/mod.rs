@@ -62,9 +62,9 @@ where
     S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
 {
     let level = match (cli.verbose, cli.is_long_running()) {
-        // lofty's warnings name no file; the scan's own report does.
-        (0, true) => "info,lofty=error",
-        (0, false) => "warn,lofty=error",
+        // Their warnings name no file; what is told of a scan and of a job does.
+        (0, true) => "info,lofty=error,symphonia=error",
+        (0, false) => "warn,lofty=error,symphonia=error",
         (1, _) => "soniquebay=debug,info",
         (_, _) => "soniquebay=trace,debug",
     };
