@@ -85,9 +85,11 @@ impl Search<'_> {
         let seeds = SEEDS * self.wanted.k.max(8);
         let rows = match count >= ESTIMATED_FROM.max(seeds) && count * COARSE_COST >= all {
             true => self.reaching_by_signs(seeds),
-            false => self.passing.rows().filter(|row| self.admits(*row)).collect(),
+            false => self.passing.rows().collect(),
         };
-        let rows = if rows.len() > seeds { self.reaching_coarsely(rows, seeds / 4) } else { rows };
+        let mut rows = if rows.len() > seeds { self.reaching_coarsely(rows, seeds / 4) } else { rows };
+        // Only now, as they are few: nearly every question leaves its seed out.
+        rows.retain(|row| self.admits(*row));
         let candidates = self.reaching(self.finely(&rows));
         self.exact(candidates)
     }
@@ -99,7 +101,7 @@ impl Search<'_> {
             .is_none_or(|exclusions| exclusions.admits(self.segment.facts.artist(row), self.segment.ids[row as usize]))
     }
 
-    /// The rows whose 1-bit estimates may belong to the best, ascending.
+    /// The rows whose 1-bit estimates may belong to the best, ascending; excluded ones are among them.
     fn reaching_by_signs(&self, seeds: usize) -> Vec<u32> {
         let estimates = self.estimates();
         let noise = |score: f32| {
@@ -108,7 +110,6 @@ impl Search<'_> {
         let least = self.least(&estimates, |row| row as u32, seeds, noise);
         let mut rows = Vec::new();
         at_least(self.segment.encoder().isa(), &estimates, least.unwrap_or(f32::MIN), &mut rows);
-        rows.retain(|row| self.admits(*row));
         rows
     }
 
