@@ -39,8 +39,8 @@ pub(crate) async fn bring_up_to_date(library: &Library, sound: bool, stop: &Canc
                 }
                 if std::mem::replace(&mut before, waiting) != waiting {
                     moved = Instant::now();
-                } else if moved.elapsed() > STALLED {
-                    // It may work for other settings than ours, with a server that is away.
+                } else if text > 0 && moved.elapsed() > STALLED && nobody_works(library).await? {
+                    // It may work for other settings than ours, with a server that is away. What takes long is waited for.
                     break check_nothing_waits(library).await;
                 }
                 show(&bar, waiting);
@@ -150,6 +150,11 @@ async fn check_nothing_waits(library: &Library) -> anyhow::Result<()> {
         .find_map(|job| job.reason)
         .unwrap_or_else(|| "they were not reached".into());
     Err(End::Partly(format!("{waiting} tracks have no vector yet and will be tried again: {reason}")).into())
+}
+
+/// Whether no text is being embedded at this moment.
+async fn nobody_works(library: &Library) -> anyhow::Result<bool> {
+    Ok(library.store.counts_by_work().await?.embedding.running == 0)
 }
 
 async fn check_model(library: &Library, waiting: u64) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 /// Bins a loudness unit.
 const FINENESS: f64 = 10.0;
 /// LUFS: the absolute gate of BS.1770, below which a block is silence.
-pub(super) const SILENCE: f64 = -70.0;
+const SILENCE: f64 = -70.0;
 const BINS: usize = 1000;
 
 /// How often each loudness was there, in tenths of a unit: as large for a song as for a day.
@@ -39,7 +39,7 @@ impl Blocks {
     }
 
     /// The bins that lie not more than `below` LU (which is negative) under the mean of all, with the blocks in each.
-    fn above(&self, below: f64) -> impl DoubleEndedIterator<Item = &Bin> {
+    fn above(&self, below: f64) -> impl Iterator<Item = &Bin> {
         let least = mean(self.bins.iter()).map_or(f64::INFINITY, |power| power * 10f64.powf(below / 10.0));
         let counts = move |bin: &&Bin| bin.count > 0 && bin.power / bin.count as f64 >= least;
         self.bins.iter().filter(counts)

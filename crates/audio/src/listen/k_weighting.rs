@@ -35,8 +35,7 @@ impl KWeighting {
     /// Adds to each channel's sum the squares of its samples after the filter.
     pub(super) fn add_squares(&mut self, samples: &[&[f32]], sums: &mut [f64]) {
         let Self { forward, back, channels } = self;
-        let mut sums = sums.chunks_mut(2);
-        for ((samples, states), sums) in samples.chunks(2).zip(channels.chunks_mut(2)).zip(&mut sums) {
+        for ((samples, states), sums) in samples.chunks(2).zip(channels.chunks_mut(2)).zip(sums.chunks_mut(2)) {
             // Two channels side by side take as long as one: each sample waits for the one before.
             match (samples, states, sums) {
                 ([a, b], [first, second], [left, right]) => {

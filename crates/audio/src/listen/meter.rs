@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::gate::{Blocks, SILENCE};
+use super::gate::Blocks;
 use super::k_weighting::KWeighting;
 
 /// Blocks begin every tenth of a second.
@@ -74,7 +74,7 @@ impl Meter {
 
     /// LUFS of what was heard; `None` where that is silence.
     pub(super) fn integrated(&self) -> Option<f64> {
-        self.moments.integrated().filter(|level| *level > SILENCE)
+        self.moments.integrated()
     }
 
     /// LU; `None` where all is silence.

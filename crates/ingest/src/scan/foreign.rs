@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 /// First bytes, and where they stand, of what the reader of tags does not know.
-const SIGNATURES: [(usize, &[u8], &str); 10] = [
+const SIGNATURES: [(usize, &[u8], &str); 9] = [
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "Windows Media"),
     (0, b"caff", "CAF"),
     (0, b"TTA1", "True Audio"),
@@ -15,7 +15,6 @@ const SIGNATURES: [(usize, &[u8], &str); 10] = [
     (0, b"\x0b\x77", "AC-3"),
     (0, b"\x1a\x45\xdf\xa3", "Matroska"),
     (28, b"\x7fFLAC", "FLAC in Ogg"),
-    (0, b"tBaK", "TAK"),
 ];
 
 /// What the file is, where its first bytes say that it is audio of such a kind.

@@ -14,7 +14,7 @@ use super::codes::Query;
 use super::facts::Exclusions;
 use super::ranking::{Scored, Wanted};
 use super::segment::{CHUNK, Chunk, Segment};
-use crate::kernels::{Factor, GROUP, Packed, add_up, at_least, multiply, scale};
+use crate::kernels::{Factor, GROUP, Isa, Packed, add_up, at_least, multiply, scale};
 
 /// Reading the signs of every row costs as much as reading the coarse codes of this share of them.
 const COARSE_COST: usize = 6;
@@ -109,7 +109,7 @@ impl Search<'_> {
         };
         let least = self.least(&estimates, |row| row as u32, seeds, noise);
         let mut rows = Vec::new();
-        at_least(self.segment.encoder().isa(), &estimates, least.unwrap_or(f32::MIN), &mut rows);
+        at_least(self.segment.encoder().isa(), &estimates, 0, least.unwrap_or(f32::MIN), &mut rows);
         rows
     }
 
@@ -122,7 +122,7 @@ impl Search<'_> {
         };
         let Some(least) = self.least(&estimates, |at| rows[at], seeds, noise) else { return rows };
         let mut left = Vec::new();
-        at_least(segment.encoder().isa(), &estimates, least, &mut left);
+        at_least(segment.encoder().isa(), &estimates, 0, least, &mut left);
         left.iter_mut().for_each(|at| *at = rows[*at as usize]);
         left
     }
@@ -138,7 +138,7 @@ impl Search<'_> {
         noise: impl Fn(f32) -> f32,
     ) -> Option<f32> {
         let (best, seen) = loop {
-            let mut seen = highest(estimates, seeds);
+            let mut seen = highest(self.segment.encoder().isa(), estimates, seeds);
             let found = seen.len();
             seen.sort_unstable();
             seen.retain(|at| self.admits(row(*at as usize)));
@@ -274,13 +274,13 @@ impl Search<'_> {
 }
 
 /// The rows with the highest estimates, up to `most`, in no order.
-fn highest(estimates: &[f32], most: usize) -> Vec<u32> {
+fn highest(isa: Isa, estimates: &[f32], most: usize) -> Vec<u32> {
     let by_estimate = |a: &u32, b: &u32| estimates[*b as usize].total_cmp(&estimates[*a as usize]);
-    let mut kept = likely_highest(estimates, most).unwrap_or_else(|| {
+    let mut kept = likely_highest(isa, estimates, most).unwrap_or_else(|| {
         let mut kept: Vec<u32> = Vec::new();
         let mut least = f32::NEG_INFINITY;
         for (index, chunk) in estimates.chunks(HIGHEST_OF).enumerate() {
-            push_where(chunk, index * HIGHEST_OF, &mut kept, |estimate| estimate > least);
+            at_least(isa, chunk, index * HIGHEST_OF, least.next_up(), &mut kept);
             if kept.len() >= 2 * most {
                 kept.select_nth_unstable_by(most - 1, by_estimate);
                 kept.truncate(most);
@@ -297,7 +297,7 @@ fn highest(estimates: &[f32], most: usize) -> Vec<u32> {
 }
 
 /// At least the `most` highest, and not many more: in one pass, where a sample tells what those have.
-fn likely_highest(estimates: &[f32], most: usize) -> Option<Vec<u32>> {
+fn likely_highest(isa: Isa, estimates: &[f32], most: usize) -> Option<Vec<u32>> {
     // Some in each stretch: rows beside each other are often alike.
     let mut sample: Vec<f32> =
         estimates.chunks(16 * SAMPLED).flat_map(|rows| &rows[..rows.len().min(16)]).copied().collect();
@@ -309,28 +309,10 @@ fn likely_highest(estimates: &[f32], most: usize) -> Option<Vec<u32>> {
     let least = *least;
     let mut kept = Vec::with_capacity(2 * most);
     for (index, chunk) in estimates.chunks(HIGHEST_OF).enumerate() {
-        push_where(chunk, index * HIGHEST_OF, &mut kept, |estimate| estimate > least);
+        at_least(isa, chunk, index * HIGHEST_OF, least.next_up(), &mut kept);
         if kept.len() > 8 * most {
             return None;
         }
     }
     (kept.len() >= most).then_some(kept)
-}
-
-/// Pushes `first` and on, where `keep` says so; some are looked at together.
-fn push_where(estimates: &[f32], first: usize, rows: &mut Vec<u32>, keep: impl Fn(f32) -> bool) {
-    const FEW: usize = 16;
-    for (index, group) in estimates.chunks(FEW).enumerate() {
-        // Most groups hold nothing, and that is found out for many rows at once; the others go without a branch a row.
-        if !group.iter().fold(false, |any, estimate| any | keep(*estimate)) {
-            continue;
-        }
-        let mut found = [0u32; FEW];
-        let mut count = 0;
-        for (i, estimate) in group.iter().enumerate() {
-            found[count] = (first + index * FEW + i) as u32;
-            count += usize::from(keep(*estimate));
-        }
-        rows.extend_from_slice(&found[..count]);
-    }
 }

@@ -107,7 +107,7 @@ pub(super) unsafe fn multiply<const BITS: u32>(rows: &[u8], query: &[i8], picks:
 }
 
 #[target_feature(enable = "avx512f")]
-pub(super) fn at_least(numbers: &[f32], least: f32, rows: &mut Vec<u32>) {
+pub(super) fn at_least(numbers: &[f32], first: usize, least: f32, rows: &mut Vec<u32>) {
     const LANES: usize = 16;
     /// Rows that are made room for at a time.
     const ROOM: usize = 1024;
@@ -122,7 +122,7 @@ pub(super) fn at_least(numbers: &[f32], least: f32, rows: &mut Vec<u32>) {
             unsafe {
                 let numbers = _mm512_maskz_loadu_ps(all, sixteen.as_ptr());
                 let found = _mm512_mask_cmp_ps_mask::<_CMP_GE_OQ>(all, numbers, least);
-                let here = _mm512_add_epi32(lanes, _mm512_set1_epi32((index * ROOM + at) as i32));
+                let here = _mm512_add_epi32(lanes, _mm512_set1_epi32((first + index * ROOM + at) as i32));
                 _mm512_storeu_si512(rows.as_mut_ptr().add(rows.len()).cast(), _mm512_maskz_compress_epi32(found, here));
                 rows.set_len(rows.len() + found.count_ones() as usize);
             }

@@ -176,13 +176,13 @@ pub(crate) fn scale(isa: Isa, sums: &[u16], step: f32, offset: f32, factors: &[F
     }
 }
 
-/// Pushes where the numbers stand that are not below `least`, ascending; the first one stands at 0.
-pub(crate) fn at_least(isa: Isa, numbers: &[f32], least: f32, rows: &mut Vec<u32>) {
+/// Pushes where the numbers stand that are not below `least`, ascending; the first one stands at `first`.
+pub(crate) fn at_least(isa: Isa, numbers: &[f32], first: usize, least: f32, rows: &mut Vec<u32>) {
     match isa.kind() {
         // SAFETY: the `Isa` proves AVX-512F.
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx512 => unsafe { avx512::at_least(numbers, least, rows) },
-        _ => portable::at_least(numbers, least, rows),
+        Kind::Avx512 => unsafe { avx512::at_least(numbers, first, least, rows) },
+        _ => portable::at_least(numbers, first, least, rows),
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) fn scale(sums: &[u16], step: f32, offset: f32, factors: &[Factor], es
     }
 }
 
-pub(super) fn at_least(numbers: &[f32], least: f32, rows: &mut Vec<u32>) {
+pub(super) fn at_least(numbers: &[f32], first: usize, least: f32, rows: &mut Vec<u32>) {
     const FEW: usize = 64;
     for (index, group) in numbers.chunks(FEW).enumerate() {
         // Most groups hold nothing, and that is found out for many rows at once; the others go without a branch a row.
@@ -44,7 +44,7 @@ pub(super) fn at_least(numbers: &[f32], least: f32, rows: &mut Vec<u32>) {
         let mut found = [0u32; FEW];
         let mut count = 0;
         for (i, number) in group.iter().enumerate() {
-            found[count] = (index * FEW + i) as u32;
+            found[count] = (first + index * FEW + i) as u32;
             count += usize::from(*number >= least);
         }
         rows.extend_from_slice(&found[..count]);
