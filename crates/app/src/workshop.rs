@@ -62,7 +62,7 @@ fn api_key(services: &ServicesArgs) -> anyhow::Result<Option<ApiKey>> {
 /// A setting without which a role cannot work.
 pub(crate) fn missing(setting: &str, what: &str) -> End {
     let such_as = if setting.contains("API_URL") { "http://host:8002" } else { "redis://host:6379/0" };
-    End::Usage(format!("{setting} is not set, such as {such_as}: say where to find {what}"))
+    End::Usage(format!("{setting} is not set: say where {what} is, such as {such_as}"))
 }
 
 /// Models and messages without a database: a worker's.
@@ -81,12 +81,9 @@ impl Workshop {
         let models = Models::new(folder.model(), &cli.embedding, cli.services.redis(), None);
         let wanted = models.wanted()?;
         let sound = soniquebay_analysis::sound_space()?;
-        let work = Work::by_messages(&cli.services, wanted[0].space(), &sound).await?;
+        let work = Work::by_messages(&cli.services.of_services(), wanted[0].space(), &sound).await?;
         let work = work.ok_or_else(|| {
-            missing(
-                "REDIS_URL or CELERY_BROKER_URL",
-                "the queue, or name the PostgreSQL that all share in DATABASE_URL",
-            )
+            missing("REDIS_URL or CELERY_BROKER_URL, or DATABASE_URL of a PostgreSQL that all share,", "the queue")
         })?;
         Ok(Self { work, wanted, models, analysis: cli.analysis.clone(), folder })
     }

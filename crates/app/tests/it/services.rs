@@ -280,7 +280,8 @@ fn contradictions_refuse_to_start_and_say_why() {
     refused("serve", &[("LIBRARY_API_URL", "http://127.0.0.1:1")], &["LIBRARY_API_URL", "`library`"]);
     refused("library", &[], &["REDIS_URL"]);
     refused("listener", &[("REDIS_URL", "redis://127.0.0.1:1")], &["RECOMMENDER_API_URL"]);
-    refused("worker", &[], &["REDIS_URL or CELERY_BROKER_URL"]);
+    refused("worker", &[], &["REDIS_URL or CELERY_BROKER_URL", "DATABASE_URL"]);
+    refused("worker", &[("REDIS_URL", "redis://127.0.0.1:1")], &["RECOMMENDER_API_URL"]);
     refused("serve", &[("CELERY_BROKER_URL", "amqp://user:secret@host")], &["CELERY_BROKER_URL", "redis://"]);
     refused("serve", &[("DATABASE_URL", "mysql://user:secret@host/x")], &["DATABASE_URL", "postgres://"]);
     refused("serve", &[("REDIS_URL", "nonsense")], &["REDIS_URL"]);
