@@ -146,7 +146,7 @@ async fn follow_writes(
                 truth.get_mut(&id).expect("known").1 = facts(catalog, &[id]).await.remove(&id).expect("known");
             }
             _ => {
-                assert_eq!(catalog.remove(vec![id]).await.expect("removes"), 1);
+                assert_eq!(catalog.remove(vec![id], None).await.expect("removes"), 1);
                 truth.remove(&id);
             }
         }

@@ -114,7 +114,7 @@ impl Catalog for Library {
         Ok(writes.into_iter().map(write).collect())
     }
 
-    async fn remove(&self, ids: Vec<TrackId>) -> Result<usize, StoreError> {
+    async fn remove(&self, ids: Vec<TrackId>, _: Option<i64>) -> Result<usize, StoreError> {
         let mut state = self.state();
         let gone: Vec<_> = state.vectors.keys().filter(|key| ids.contains(&key.1)).cloned().collect();
         for key in gone {
@@ -212,7 +212,7 @@ impl Vectors for Library {
     }
 
     async fn forget(&self, ids: Vec<TrackId>) -> Result<usize, StoreError> {
-        self.remove(ids).await
+        self.remove(ids, None).await
     }
 }
 

@@ -47,7 +47,7 @@ struct Search<'a> {
     query: Query,
     wanted: Wanted<'a>,
     passing: &'a Bitmap,
-    exclusions: Option<Exclusions<'a>>,
+    exclusions: Exclusions,
 }
 
 /// A row's fine estimate, and how far from it the score may lie.
@@ -58,58 +58,64 @@ struct Rough {
     reach: f32,
 }
 
-/// The `k` best rows that pass `filter`, best first. `query` is a unit vector of the segment's length.
+/// The `k` best rows that pass `filter`, best first. `query` is a unit vector of the segment's length; `room` is for
+/// estimates, 4 bytes a row, and may hold anything.
 ///
 /// # Errors
 /// Where the disk does not give back the full vectors.
-pub(super) fn nearest(segment: &Segment, query: Vec<f32>, k: usize, filter: &Filter) -> io::Result<Vec<Hit>> {
+pub(super) fn nearest(
+    segment: &Segment,
+    query: Vec<f32>,
+    k: usize,
+    filter: &Filter,
+    room: &mut Vec<f32>,
+) -> io::Result<Vec<Hit>> {
     let passing = segment.passing(filter);
     if k == 0 || passing.count() == 0 {
         return Ok(Vec::new());
     }
-    let excludes = !filter.excluded_artists.is_empty() || !filter.excluded_tracks.is_empty();
     let search = Search {
         segment,
         query: segment.encoder().query(query),
         wanted: Wanted { k, of_one_artist: filter.max_per_artist, facts: &segment.facts },
         passing: &passing,
-        exclusions: excludes.then(|| segment.facts.exclusions(filter)),
+        exclusions: segment.exclusions(filter),
     };
-    let best = search.run()?;
+    let best = search.run(room)?;
     Ok(best.into_iter().map(|found| Hit { track_id: found.id, score: found.score }).collect())
 }
 
 impl Search<'_> {
-    fn run(&self) -> io::Result<Vec<Scored>> {
+    fn run(&self, room: &mut Vec<f32>) -> io::Result<Vec<Scored>> {
         let (count, all) = (self.passing.count(), self.segment.ids.len());
         let seeds = SEEDS * self.wanted.k.max(8);
         let rows = match count >= ESTIMATED_FROM.max(seeds) && count * COARSE_COST >= all {
-            true => self.reaching_by_signs(seeds),
+            true => self.reaching_by_signs(seeds, room),
             false => self.passing.rows().collect(),
         };
         let mut rows = if rows.len() > seeds { self.reaching_coarsely(rows, seeds / 4) } else { rows };
         // Only now, as they are few: nearly every question leaves its seed out.
-        rows.retain(|row| self.admits(*row));
+        if !self.exclusions.is_empty() {
+            rows.retain(|row| self.admits(*row));
+        }
         let candidates = self.reaching(self.finely(&rows));
         self.exact(candidates)
     }
 
     /// Whether a row that passes the common filter is not excluded by this query's own.
     fn admits(&self, row: u32) -> bool {
-        self.exclusions
-            .as_ref()
-            .is_none_or(|exclusions| exclusions.admits(self.segment.facts.artist(row), self.segment.ids[row as usize]))
+        self.exclusions.admits(row, &self.segment.facts)
     }
 
     /// The rows whose 1-bit estimates may belong to the best, ascending; excluded ones are among them.
-    fn reaching_by_signs(&self, seeds: usize) -> Vec<u32> {
-        let estimates = self.estimates();
+    fn reaching_by_signs(&self, seeds: usize, estimates: &mut Vec<f32>) -> Vec<u32> {
+        self.estimate(estimates);
         let noise = |score: f32| {
             BIT_DEVIATIONS * self.segment.encoder().bit_noise(&self.query, score) + Factor::ROUNDING * score.abs()
         };
-        let least = self.least(&estimates, |row| row as u32, seeds, noise);
+        let least = self.least(estimates, |row| row as u32, seeds, noise);
         let mut rows = Vec::new();
-        at_least(self.segment.encoder().isa(), &estimates, 0, least.unwrap_or(f32::MIN), &mut rows);
+        at_least(self.segment.encoder().isa(), estimates, 0, least.unwrap_or(f32::MIN), &mut rows);
         rows
     }
 
@@ -162,19 +168,17 @@ impl Search<'_> {
     }
 
     /// An estimate a row; −∞ for rows that do not pass.
-    fn estimates(&self) -> Vec<f32> {
+    fn estimate(&self, all: &mut Vec<f32>) {
         let isa = self.segment.encoder().isa();
-        let mut all = Vec::with_capacity(self.segment.chunks.len() * CHUNK);
+        all.resize(self.segment.chunks.len() * CHUNK, 0.0);
         let mut sums = [0; CHUNK];
-        for (index, chunk) in self.segment.chunks.iter().enumerate() {
+        for ((index, chunk), estimates) in self.segment.chunks.iter().enumerate().zip(all.chunks_exact_mut(CHUNK)) {
             let words: [u64; CHUNK / 64] = std::array::from_fn(|word| self.passing.word(index * CHUNK / 64 + word));
             if words == [0; CHUNK / 64] {
-                all.resize((index + 1) * CHUNK, f32::NEG_INFINITY);
+                estimates.fill(f32::NEG_INFINITY);
                 continue;
             }
             add_up(isa, &chunk.bits, &self.query.tables, &mut sums);
-            all.resize((index + 1) * CHUNK, 0.0);
-            let estimates = &mut all[index * CHUNK..];
             scale(isa, &sums, self.query.step, self.query.offset, &chunk.bit_factors, estimates);
             for (word, estimates) in words.iter().zip(estimates.chunks_exact_mut(GROUP)) {
                 if *word == !0 {
@@ -189,7 +193,6 @@ impl Search<'_> {
                 estimates.copy_from_slice(&passing);
             }
         }
-        all
     }
 
     /// Hands over each chunk in which some of these rows lie, which ascend, and where in it they do.

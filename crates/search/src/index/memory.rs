@@ -25,6 +25,10 @@ const STEP: usize = 200;
 /// How often a long load says how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
+/// Rooms for estimates that are kept between searches: given back to the allocator each time, such large pieces slow all
+/// else down that it does.
+const ROOMS: usize = 2;
+
 /// Searches that may wait for a processor; more are refused.
 const WAITING: usize = 512;
 
@@ -65,6 +69,7 @@ struct Loaded {
     catching_up: AtomicUsize,
     encoder: Arc<Encoder>,
     segment: RwLock<Segment>,
+    rooms: std::sync::Mutex<Vec<Vec<f32>>>,
 }
 
 impl MemoryIndex {
@@ -196,7 +201,19 @@ impl Loaded {
     fn new(dims: usize, folder: &std::path::Path) -> Self {
         let encoder = Arc::new(Encoder::new(dims));
         let segment = RwLock::new(Segment::new(Arc::clone(&encoder), folder));
-        Self { following: Mutex::new(()), catching_up: AtomicUsize::new(0), encoder, segment }
+        let (following, catching_up) = (Mutex::new(()), AtomicUsize::new(0));
+        Self { following, catching_up, encoder, segment, rooms: std::sync::Mutex::default() }
+    }
+
+    fn nearest(&self, query: Vec<f32>, k: usize, filter: &Filter) -> io::Result<Vec<Hit>> {
+        let rooms = || self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut room = rooms().pop().unwrap_or_default();
+        let hits = cascade::nearest(&self.read(), query, k, filter, &mut room);
+        let mut rooms = rooms();
+        if rooms.len() < ROOMS {
+            rooms.push(room);
+        }
+        hits
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Segment> {
@@ -220,6 +237,8 @@ impl Loaded {
     fn size(&self) -> IndexSize {
         let segment = self.read();
         let (code_bytes, fact_bytes, disk_bytes) = segment.bytes();
+        let rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        let code_bytes = code_bytes + rooms.iter().map(|room| room.capacity() * size_of::<f32>()).sum::<usize>();
         IndexSize { vectors: segment.len(), code_bytes, fact_bytes, disk_bytes }
     }
 }
@@ -235,7 +254,7 @@ impl VectorIndex for MemoryIndex {
         let scan = Arc::clone(&self.scans).acquire_owned().await.map_err(|_| StoreError::Overloaded)?;
         let (query, filter, searched) = (query.to_unit(), filter.clone(), Arc::clone(&loaded));
         let search = move || {
-            let hits = cascade::nearest(&searched.read(), query, k, &filter);
+            let hits = searched.nearest(query, k, &filter);
             // A caller that leaves does not stop the scan, so the places go with it.
             drop((waiting, scan));
             hits

@@ -12,7 +12,7 @@ use soniquebay_domain::{Facts, Filter, TrackId, VectorChange};
 use super::aligned::Aligned;
 use super::bitmap::Bitmap;
 use super::codes::{Encoded, Encoder, Scratch};
-use super::facts::FactTable;
+use super::facts::{Exclusions, FactTable};
 use super::originals::Originals;
 use crate::kernels::{Factor, GROUP, Packed, place};
 
@@ -120,14 +120,25 @@ impl Segment {
     /// # Errors
     /// Where the disk does not give them back.
     pub(super) fn units(&self, ids: &[TrackId]) -> io::Result<HashMap<TrackId, Vec<f32>>> {
-        let mut rows: Vec<u32> = ids.iter().filter_map(|id| self.known_row(*id)).collect();
-        rows.sort_unstable();
-        rows.dedup();
+        let rows = self.rows_of(ids);
         let mut units = HashMap::with_capacity(rows.len());
         self.originals.read(rows, |row, numbers| {
             units.insert(self.ids[row as usize], numbers.to_vec());
         })?;
         Ok(units)
+    }
+
+    /// The rows of those of these tracks that are in, ascending.
+    fn rows_of<'a>(&self, ids: impl IntoIterator<Item = &'a TrackId>) -> Vec<u32> {
+        let mut rows: Vec<u32> = ids.into_iter().filter_map(|id| self.known_row(*id)).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        rows
+    }
+
+    /// What a filter excludes by name.
+    pub(super) fn exclusions(&self, filter: &Filter) -> Exclusions {
+        self.facts.exclusions(filter, self.rows_of(&filter.excluded_tracks))
     }
 
     /// The rows that pass a filter, its exclusions aside.

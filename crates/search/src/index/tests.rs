@@ -82,7 +82,7 @@ impl Library {
             // The last numbers of a query may weigh less than those of the rows.
             query.iter_mut().skip(DIMS - 12).for_each(|n| *n *= [1.0, 0.5, 0.0][round % 3]);
             let query = Vector::new(query).unwrap().to_unit();
-            let hits = nearest(&self.segment, query.clone(), k, filter).unwrap();
+            let hits = nearest(&self.segment, query.clone(), k, filter, &mut vec![f32::MAX; 9999]).unwrap();
             let expected = self.oracle(&query, k, filter);
             assert_eq!(hits.len(), expected.len(), "exactly k where k pass");
             for hit in &hits {
