@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use soniquebay_domain::{
-    Backlog, Discarded, JobId, JobQueue, JobState, JobSummary, Lease, NewJob, QueueCounts, Space, StoreError, TrackId,
+    Backlog, Discarded, JobId, JobQueue, JobState, JobSummary, Lease, NewJob, Space, StoreError, TrackId,
 };
 
 use super::queue::CeleryQueue;
@@ -67,11 +67,6 @@ impl JobQueue for TwoQueues {
             () = self.embedding.wait(at_most) => {}
             () = self.analysis.wait(at_most) => {}
         }
-    }
-
-    async fn counts_by_work(&self) -> Result<QueueCounts, StoreError> {
-        let embedding = self.embedding.job_counts().await?;
-        Ok(QueueCounts { embedding, analysis: self.analysis.job_counts().await? })
     }
 
     async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {

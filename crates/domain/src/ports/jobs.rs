@@ -100,17 +100,25 @@ pub trait JobQueue: Send + Sync {
     /// Resolves when new work may be there, after `at_most` in any case. A hint: it may come late or for nothing.
     async fn wait(&self, at_most: Duration);
 
+    /// How many there are by kind, those left out of which there are none.
+    async fn backlog(&self) -> Result<Vec<Backlog>, StoreError>;
+
     /// How many there are, by what they do.
-    async fn counts_by_work(&self) -> Result<QueueCounts, StoreError>;
+    async fn counts_by_work(&self) -> Result<QueueCounts, StoreError> {
+        let mut counts = QueueCounts::default();
+        for Backlog { kind, counts: more, .. } in self.backlog().await? {
+            let is_analysis = kind == Some(JobKind::AnalyzeTrack);
+            let of = if is_analysis { &mut counts.analysis } else { &mut counts.embedding };
+            *of = *of + more;
+        }
+        Ok(counts)
+    }
 
     /// How many there are in all.
     async fn job_counts(&self) -> Result<JobCounts, StoreError> {
         let QueueCounts { embedding, analysis } = self.counts_by_work().await?;
         Ok(embedding + analysis)
     }
-
-    /// The same by kind, those left out of which there are none.
-    async fn backlog(&self) -> Result<Vec<Backlog>, StoreError>;
 
     /// Up to `limit` jobs of one state or of all, in the queue's order, those up to `after` left out.
     async fn jobs(

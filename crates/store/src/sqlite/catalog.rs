@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -45,8 +47,8 @@ impl Catalog for SqliteStore {
         Ok(applied)
     }
 
-    async fn remove(&self, ids: Vec<TrackId>) -> Result<usize, StoreError> {
-        self.writer.transaction(move |tx| remove(tx, &ids)).await
+    async fn remove(&self, ids: Vec<TrackId>, version: Option<i64>) -> Result<usize, StoreError> {
+        self.writer.transaction(move |tx| remove(tx, &ids, version)).await
     }
 
     async fn page(&self, after: i64, skip: usize, limit: usize) -> Result<Vec<Track>, StoreError> {
@@ -122,12 +124,12 @@ pub(super) fn id_array(ids: &[TrackId]) -> std::rc::Rc<Vec<SqlValue>> {
     std::rc::Rc::new(ids.iter().map(|id| SqlValue::Integer(id.get())).collect())
 }
 
-/// Removes tracks; what hangs on them goes with them.
-pub(super) fn remove(tx: &Transaction<'_>, ids: &[TrackId]) -> Result<usize, SqlError> {
-    let mut statement = tx.prepare_cached("DELETE FROM tracks WHERE id = ?1")?;
+/// Removes tracks, of one version alone where it is named; what hangs on them goes with them.
+pub(super) fn remove(tx: &Transaction<'_>, ids: &[TrackId], version: Option<i64>) -> Result<usize, SqlError> {
+    let mut statement = tx.prepare_cached("DELETE FROM tracks WHERE id = ?1 AND version = coalesce(?2, version)")?;
     let mut removed = 0;
     for id in ids {
-        removed += statement.execute([id.get()])?;
+        removed += statement.execute(params![id.get(), version])?;
     }
     Ok(removed)
 }
@@ -163,9 +165,15 @@ pub(super) fn mirror(
 }
 
 fn by_ids(conn: &Connection, ids: &[TrackId]) -> Result<Vec<Track>, SqlError> {
-    let mut statement =
-        conn.prepare_cached(&format!("SELECT {TRACK_COLUMNS} FROM tracks WHERE id IN (SELECT value FROM rarray(?1))"))?;
-    let mut rows = statement.query([id_array(ids)])?;
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    // Not `IN`, which would build a table of the ids first. The cross join reads them in order.
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        format!("SELECT {TRACK_COLUMNS} FROM rarray(?1) AS asked CROSS JOIN tracks ON tracks.id = asked.value")
+    });
+    let mut statement = conn.prepare_cached(&SQL)?;
+    let mut rows = statement.query([id_array(&ids)])?;
     collect(&mut rows, row::track)
 }
 

@@ -2,6 +2,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use soniquebay_domain::{StoreError, may_wait};
 use tokio::sync::Semaphore;
@@ -124,6 +125,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.pragma_update(None, "cache_size", -8_192)?;
         connection.set_prepared_statement_cache_capacity(64);
+        // Else a plan looks at the values it was made with, and each other value makes it anew: most of what a short read costs.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         rusqlite::vtab::array::load_module(&connection)?;
         Ok(connection)
     };

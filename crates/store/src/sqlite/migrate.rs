@@ -11,6 +11,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../../migrations/sqlite/0004_keys.sql"),
     include_str!("../../migrations/sqlite/0005_analysis.sql"),
     include_str!("../../migrations/sqlite/0006_folded_words.sql"),
+    include_str!("../../migrations/sqlite/0007_job_counts.sql"),
 ];
 
 /// "Sbay", in the place where SQLite files say whose they are.

@@ -91,7 +91,7 @@ impl Vectors for SqliteStore {
             // A library's own tracks are gone when it says so: nobody's word from elsewhere removes them.
             return Ok(0);
         }
-        self.writer.transaction(move |tx| catalog::remove(tx, &ids)).await
+        self.writer.transaction(move |tx| catalog::remove(tx, &ids, None)).await
     }
 }
 

@@ -13,13 +13,15 @@ use soniquebay_store::sqlite::{SqliteStore, copy};
 use crate::{StandingClock, titled};
 
 /// Zlib, as the files are mostly empty pages.
-const FILES: [(i64, &str, &[u8]); 5] = [
+const FILES: [(i64, &str, &[u8]); 6] = [
     (1, "all-MiniLM-L6-v2/8/phrase-1", include_bytes!("../fixtures/format-1.db.zlib")),
     (2, "all-MiniLM-L6-v2/8/parts-1", include_bytes!("../fixtures/format-2.db.zlib")),
     (3, "all-MiniLM-L6-v2/8/parts-1", include_bytes!("../fixtures/format-3.db.zlib")),
     (4, "all-MiniLM-L6-v2/8/parts-1", include_bytes!("../fixtures/format-4.db.zlib")),
     // That of format 4, as the program of format 5 brought it there.
     (5, "all-MiniLM-L6-v2/8/parts-1", include_bytes!("../fixtures/format-5.db.zlib")),
+    // The same again, by the program of format 6.
+    (6, "all-MiniLM-L6-v2/8/parts-1", include_bytes!("../fixtures/format-6.db.zlib")),
 ];
 
 fn unpacked(folder: &tempfile::TempDir, format: i64, bytes: &[u8]) -> std::path::PathBuf {

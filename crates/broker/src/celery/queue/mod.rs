@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use soniquebay_domain::{
-    Backlog, Clock, Discarded, JobId, JobKind, JobQueue, JobState, JobSummary, Lease, NewJob, QueueCounts, Space,
-    StoreError, TrackId,
+    Backlog, Clock, Discarded, JobId, JobKind, JobQueue, JobState, JobSummary, Lease, NewJob, Space, StoreError,
+    TrackId,
 };
 use tokio::task::AbortHandle;
 
@@ -170,14 +170,6 @@ impl JobQueue for CeleryQueue {
 
     async fn wait(&self, at_most: Duration) {
         self.inner.wait(at_most).await;
-    }
-
-    async fn counts_by_work(&self) -> Result<QueueCounts, StoreError> {
-        let counts = self.inner.job_counts().await?;
-        Ok(match self.inner.config.default_space.is_sound() {
-            true => QueueCounts { analysis: counts, ..QueueCounts::default() },
-            false => QueueCounts { embedding: counts, ..QueueCounts::default() },
-        })
     }
 
     async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
