@@ -16,8 +16,11 @@ use super::predicate::Predicate;
 use super::row::{self, Numbers};
 use super::{PostgresStore, hnsw};
 
-/// Vectors that are compared one by one rather than looked for in a graph: it takes some ten milliseconds.
+/// Vectors that are compared one by one rather than looked for far out in a graph: it takes some ten milliseconds.
 const FEW: usize = 5_000;
+
+/// Where the graph does not tell, so many times as many are looked up one by one rather than among all.
+const TIMES: usize = 4;
 
 /// More vectors than a database holds, and few enough to be counted with.
 const MOST: usize = 1 << 40;
@@ -130,16 +133,16 @@ impl Search<'_> {
         if is_ready && let Some(hits) = self.in_graph(tx, &predicate, Reach::Near).await? {
             return Ok((hits, false));
         }
-        if predicate.narrows()
-            && let Some(few) = self.few(tx).await?
-        {
-            return Ok((self.exact(tx, Some(&few)).await?, false));
-        }
-        if is_ready
-            && predicate.narrows()
-            && let Some(hits) = self.in_graph(tx, &predicate, Reach::Far).await?
-        {
-            return Ok((hits, false));
+        if predicate.narrows() {
+            if let Some(few) = self.passing(tx, self.few).await? {
+                return Ok((self.exact(tx, Some(&few)).await?, false));
+            }
+            if is_ready && let Some(hits) = self.in_graph(tx, &predicate, Reach::Far).await? {
+                return Ok((hits, false));
+            }
+            if let Some(some) = self.passing(tx, self.few.saturating_mul(TIMES)).await? {
+                return Ok((self.exact(tx, Some(&some)).await?, !is_ready && self.is_large(tx).await?));
+            }
         }
         Ok((self.exact(tx, None).await?, !is_ready && self.is_large(tx).await?))
     }
@@ -153,12 +156,12 @@ impl Search<'_> {
         Ok(valid.map(|valid| if valid { hnsw::Standing::Ready } else { hnsw::Standing::Missing }))
     }
 
-    /// The tracks that pass, where they are so few that their vectors are compared one by one.
-    async fn few(&self, tx: &Transaction<'_>) -> Result<Option<Vec<i64>>, SqlError> {
+    /// The tracks that pass, where they are no more than so many.
+    async fn passing(&self, tx: &Transaction<'_>, most: usize) -> Result<Option<Vec<i64>>, SqlError> {
         let predicate = Predicate::new(self.filter, 0);
-        let sql = format!("SELECT tracks.id FROM tracks WHERE {} LIMIT {}", predicate.sql(), self.few + 1);
+        let sql = format!("SELECT tracks.id FROM tracks WHERE {} LIMIT {}", predicate.sql(), most + 1);
         let found = self.ask(tx, &sql, &predicate.values(&[])).await?;
-        if found.len() > self.few {
+        if found.len() > most {
             return Ok(None);
         }
         found.iter().map(|row| Ok(row.try_get(0)?)).collect::<Result<Vec<i64>, SqlError>>().map(Some)
@@ -173,34 +176,36 @@ impl Search<'_> {
     /// The nearest of these tracks, or of all that pass, ranked by the database: ties by id, at most so many of an artist.
     async fn exact(&self, tx: &Transaction<'_>, among: Option<&[i64]>) -> Result<Vec<Hit>, SqlError> {
         let (query, limit) = (Numbers(self.query.clone()), (self.k + SPARE) as i64);
-        let most = self.filter.max_per_artist.map_or(i64::MAX, |most| most as i64);
         let predicate = match among {
-            Some(ids) => Predicate::these(ids, 3),
-            None => Predicate::new(self.filter, 3),
+            Some(ids) => Predicate::these(ids, 2),
+            None => Predicate::new(self.filter, 2),
         };
-        let place = match self.filter.max_per_artist {
-            Some(_) => {
-                "row_number() OVER (PARTITION BY nullif(artist_folded, ''), CASE artist_folded WHEN '' THEN id END \
-                 ORDER BY distance, id)"
-            }
-            None => "1::bigint",
+        // Tracks that are known already are not read again: each costs as much as the comparison.
+        let tracks = if among.is_some() { "" } else { "JOIN tracks ON tracks.id = track_id" };
+        let nearest = match self.filter.max_per_artist {
+            Some(most) => format!(
+                "SELECT track_id FROM (SELECT track_id, distance, row_number() OVER (PARTITION BY nullif(artist_folded, ''), \
+                     CASE artist_folded WHEN '' THEN id END ORDER BY distance, id) AS place \
+                     FROM passing JOIN tracks ON tracks.id = track_id) AS placed \
+                 WHERE place <= {} ORDER BY distance, track_id LIMIT $2",
+                most.min(MOST)
+            ),
+            None => "SELECT track_id FROM passing ORDER BY distance, track_id LIMIT $2".to_owned(),
         };
         if among.is_some() {
-            // They are few: each is looked up.
-            tx.batch_execute("SET LOCAL enable_seqscan = off").await?;
+            // They are few: each is looked up, and other processes would take longer to begin.
+            tx.batch_execute("SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0").await?;
         }
         // OFFSET 0 keeps the vectors themselves out of what is sorted.
         let sql = format!(
-            "WITH passing AS (SELECT tracks.id, artist_folded, vector <=> $1::vector AS distance \
-                 FROM track_vectors JOIN tracks ON tracks.id = track_id WHERE space = '{0}' AND {1} OFFSET 0), \
-             placed AS (SELECT id, artist_folded, distance, {place} AS place FROM passing), \
-             nearest AS (SELECT id, artist_folded FROM placed WHERE place <= $3 ORDER BY distance, id LIMIT $2) \
-             SELECT nearest.id, artist_folded, vector FROM nearest \
-             JOIN track_vectors ON track_id = nearest.id AND space = '{0}'",
+            "WITH passing AS (SELECT track_id, vector <=> $1::vector AS distance FROM track_vectors {tracks} \
+                 WHERE space = '{0}' AND {1} OFFSET 0), nearest AS ({nearest}) \
+             SELECT id, artist_folded, vector FROM nearest JOIN tracks ON id = nearest.track_id \
+             JOIN track_vectors ON track_vectors.track_id = id AND space = '{0}'",
             self.space,
             predicate.sql()
         );
-        let found = self.ask(tx, &sql, &predicate.values(&[&query, &limit, &most])).await?;
+        let found = self.ask(tx, &sql, &predicate.values(&[&query, &limit])).await?;
         Ok(self.pick(self.ranked(&found)?))
     }
 
@@ -220,7 +225,7 @@ impl Search<'_> {
         let (looked_at, candidates) = match (predicate.narrows(), reach) {
             (false, _) => (ask, CANDIDATES.0.max(ask.saturating_mul(2))),
             (true, Reach::Near) => (NEAR.max(ask), NEAR.max(ask).saturating_mul(4)),
-            (true, Reach::Far) => (CANDIDATES.1 / 4, CANDIDATES.1),
+            (true, Reach::Far) => (CANDIDATES.1 / 2, CANDIDATES.1),
         };
         if candidates > CANDIDATES.1 {
             return Ok(None);

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use deadpool_postgres::{GenericClient, Transaction};
 use soniquebay_domain::{
     Attempts, Backlog, Discarded, Job, JobCounts, JobId, JobKind, JobQueue, JobState, JobSummary, Lease, LeaseToken,
-    NewJob, Priority, QueueCounts, Reconcile, Space, StoreError, Timestamp, TrackId,
+    NewJob, Priority, Reconcile, Space, StoreError, Timestamp, TrackId,
 };
 use tokio_postgres::Row;
 
@@ -108,29 +108,6 @@ impl JobQueue for PostgresStore {
 
     async fn wait(&self, at_most: Duration) {
         let _ = tokio::time::timeout(at_most.min(POLL), self.heard.jobs()).await;
-    }
-
-    async fn counts_by_work(&self) -> Result<QueueCounts, StoreError> {
-        let now = self.clock.now();
-        read!(self.server, |client| async {
-            let sql = "SELECT count(*) FILTER (WHERE state = 'available' AND run_at <= $1), \
-                            count(*) FILTER (WHERE state = 'available' AND run_at > $1), \
-                            count(*) FILTER (WHERE state = 'running'), \
-                            count(*) FILTER (WHERE state = 'discarded'), kind = $2 FROM jobs GROUP BY 5";
-            let mut counts = QueueCounts::default();
-            for row in rows(client, sql, &[&now.0, &JobKind::AnalyzeTrack.name()]).await? {
-                let count = |index: usize| Ok::<_, SqlError>(row.try_get::<_, i64>(index)?.unsigned_abs());
-                let of = if row.try_get(4)? { &mut counts.analysis } else { &mut counts.embedding };
-                *of = *of
-                    + JobCounts {
-                        available: count(0)?,
-                        scheduled: count(1)?,
-                        running: count(2)?,
-                        discarded: count(3)?,
-                    };
-            }
-            Ok(counts)
-        })
     }
 
     async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {

@@ -13,6 +13,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../../migrations/postgres/0002_keys.sql"),
     include_str!("../../migrations/postgres/0003_analysis.sql"),
     include_str!("../../migrations/postgres/0004_filters.sql"),
+    include_str!("../../migrations/postgres/0005_vectors_inline.sql"),
 ];
 
 /// Held while the format is looked at and changed: of several processes that start at once, one does it.

@@ -80,10 +80,10 @@ impl Predicate {
         Self { sql: ANYTHING.into(), left_out: 0, narrows: false, values: Vec::new(), before }
     }
 
-    /// That a track is one of these.
+    /// That a vector is of one of these tracks.
     pub(super) fn these(ids: &[i64], before: usize) -> Self {
         let mut predicate = Self::anything(before);
-        predicate.and("tracks.id = ANY({})", ids.to_vec());
+        predicate.and("track_id = ANY({})", ids.to_vec());
         predicate
     }
 
