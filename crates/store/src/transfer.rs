@@ -178,7 +178,7 @@ async fn remove_strangers(from: &dyn Portable, to: &dyn Portable) -> Result<(), 
         let strange: Vec<TrackId> =
             there.into_iter().filter(|track| !known.contains(track)).map(|track| track.id).collect();
         if !strange.is_empty() {
-            to.remove(strange).await?;
+            to.remove(strange, None).await?;
         }
     }
     for coverage in to.spaces().await? {

@@ -77,8 +77,8 @@ impl Catalog for PublishingCatalog {
         Ok(applied)
     }
 
-    async fn remove(&self, ids: Vec<TrackId>) -> Result<usize, StoreError> {
-        let removed = self.inner.remove(ids.clone()).await?;
+    async fn remove(&self, ids: Vec<TrackId>, version: Option<i64>) -> Result<usize, StoreError> {
+        let removed = self.inner.remove(ids.clone(), version).await?;
         if removed > 0 {
             let event = |track_id| {
                 let (happening, priority) = (Happening::Deleted, Priority::Normal);

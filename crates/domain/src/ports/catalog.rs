@@ -166,8 +166,8 @@ pub trait Catalog: Tracks {
     /// One answer a write, in order.
     async fn apply(&self, writes: Vec<TrackWrite>) -> Result<Vec<Applied>, StoreError>;
 
-    /// Removes tracks with their vectors and jobs; how many were there.
-    async fn remove(&self, ids: Vec<TrackId>) -> Result<usize, StoreError>;
+    /// Removes tracks with their vectors and jobs, only those of this version where one is named; how many it removed.
+    async fn remove(&self, ids: Vec<TrackId>, version: Option<i64>) -> Result<usize, StoreError>;
 
     /// Up to `limit` tracks with ids above `after`, by id, of which the first `skip` are left out.
     async fn page(&self, after: i64, skip: usize, limit: usize) -> Result<Vec<Track>, StoreError>;

@@ -215,7 +215,7 @@ async fn remove(
         done += batch.len() as u64;
         // Asked once more, now: the walk may be minutes old, and a client may have named a file that no walk looks at.
         let gone = blocking(move || batch.into_iter().filter(is_gone).map(|file| file.id).collect::<Vec<_>>()).await?;
-        report.removed += catalog.remove(gone).await? as u64;
+        report.removed += catalog.remove(gone, None).await? as u64;
         progress(ScanProgress { step: ScanStep::Remove, done, total: Some(total) });
     }
 }

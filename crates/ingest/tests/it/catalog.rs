@@ -113,7 +113,7 @@ impl Catalog for MemoryCatalog {
         Ok(writes.iter().map(|write| state.apply(write)).collect())
     }
 
-    async fn remove(&self, ids: Vec<TrackId>) -> Result<usize, StoreError> {
+    async fn remove(&self, ids: Vec<TrackId>, _: Option<i64>) -> Result<usize, StoreError> {
         let mut state = self.state.lock().unwrap();
         let removed = ids.iter().filter(|id| state.tracks.remove(id).is_some()).count();
         state.touched += removed;

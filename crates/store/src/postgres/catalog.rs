@@ -47,8 +47,8 @@ impl Catalog for PostgresStore {
         })
     }
 
-    async fn remove(&self, ids: Vec<TrackId>) -> Result<usize, StoreError> {
-        transaction!(self.server, |tx| remove(tx, &ids))
+    async fn remove(&self, ids: Vec<TrackId>, version: Option<i64>) -> Result<usize, StoreError> {
+        transaction!(self.server, |tx| remove(tx, &ids, version))
     }
 
     async fn page(&self, after: i64, skip: usize, limit: usize) -> Result<Vec<Track>, StoreError> {
@@ -105,9 +105,10 @@ pub(super) async fn lock(tx: &Transaction<'_>) -> Result<(), SqlError> {
     execute(tx, "SELECT pg_advisory_xact_lock($1)", &[&CATALOG_LOCK]).await.map(drop)
 }
 
-/// Removes tracks; what hangs on them goes with them.
-pub(super) async fn remove(tx: &Transaction<'_>, ids: &[TrackId]) -> Result<usize, SqlError> {
-    let removed = execute(tx, "DELETE FROM tracks WHERE id = ANY($1)", &[&row::numbers_of(ids)]).await?;
+/// Removes tracks, of one version alone where it is named; what hangs on them goes with them.
+pub(super) async fn remove(tx: &Transaction<'_>, ids: &[TrackId], version: Option<i64>) -> Result<usize, SqlError> {
+    let sql = "DELETE FROM tracks WHERE id = ANY($1) AND version = coalesce($2, version)";
+    let removed = execute(tx, sql, &[&row::numbers_of(ids), &version]).await?;
     Ok(usize::try_from(removed).unwrap_or(usize::MAX))
 }
 

@@ -110,7 +110,7 @@ impl Vectors for PostgresStore {
             // A library's own tracks are gone when it says so: nobody's word from elsewhere removes them.
             return Ok(0);
         }
-        transaction!(self.server, |tx| catalog::remove(tx, &ids))
+        transaction!(self.server, |tx| catalog::remove(tx, &ids, None))
     }
 }
 

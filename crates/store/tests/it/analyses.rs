@@ -109,7 +109,7 @@ async fn a_file_is_heard_when_it_is_new_or_changed_and_not_when_it_moves_or_its_
     let counts = fixture.store.counts_by_work().await.unwrap();
     assert_eq!((counts.embedding.available, counts.analysis.available), (2, 1));
 
-    fixture.store.remove(vec![id]).await.unwrap();
+    fixture.store.remove(vec![id], None).await.unwrap();
     assert_eq!(waiting(&fixture, &sound()).await, 0);
     assert!(fixture.store.vectors(&sound(), vec![id]).await.unwrap().is_empty());
 }
@@ -220,7 +220,7 @@ async fn known_audio_is_found_by_its_fingerprint(fixture: Fixture) {
     let found = fixture.store.analysis_of(&analysis.audio, "ears-1").await.unwrap();
     assert_eq!(found, Some((id, analysis.clone())));
     assert_eq!(fixture.store.analysis_of(&analysis.audio, "ears-2").await.unwrap(), None, "another revision");
-    fixture.store.remove(vec![id]).await.unwrap();
+    fixture.store.remove(vec![id], None).await.unwrap();
     assert_eq!(fixture.store.analysis_of(&analysis.audio, "ears-1").await.unwrap(), None, "it went with its track");
 }
 

@@ -105,7 +105,9 @@ async fn names_are_found_with_typing_errors_and_without_accents(fixture: Fixture
 async fn removing_a_track_takes_its_job_along(fixture: Fixture) {
     let id = fixture.create("A").await;
     assert_eq!(fixture.store.job_counts().await.unwrap().available, 1);
-    assert_eq!(fixture.store.remove(vec![id, TrackId::new(99).unwrap()]).await.unwrap(), 1);
+    assert_eq!(fixture.store.remove(vec![id], Some(2)).await.unwrap(), 0, "it has version 1");
+    assert_eq!(fixture.store.job_counts().await.unwrap().available, 1);
+    assert_eq!(fixture.store.remove(vec![id, TrackId::new(99).unwrap()], Some(1)).await.unwrap(), 1);
     assert_eq!(fixture.store.job_counts().await.unwrap().available, 0);
     assert!(fixture.store.find_text("A".into(), 5).await.unwrap().is_empty());
 }

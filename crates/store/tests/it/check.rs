@@ -115,7 +115,7 @@ async fn what_indexes_follow_is_mended(fixture: Fixture) {
 
 async fn room_is_given_back(fixture: Fixture) {
     let ids = library(&fixture).await;
-    fixture.store.remove(ids[2..].to_vec()).await.unwrap();
+    fixture.store.remove(ids[2..].to_vec(), None).await.unwrap();
     fixture.store.vacuum(&|_| ()).await.unwrap();
     assert!(fixture.store.size().await.unwrap() > 0);
     assert_eq!(faults(&fixture, false).await, []);

@@ -59,7 +59,7 @@ async fn what_overlaps_is_followed_to_its_end(fixture: Fixture) {
                         store.apply(vec![change(id, patch)]).await.unwrap();
                     }
                     _ if round % 20 == 19 => {
-                        store.remove(vec![id]).await.unwrap();
+                        store.remove(vec![id], None).await.unwrap();
                     }
                     _ => {
                         let patch = titled(&format!("Title {round} of {writer}")).patch;

@@ -201,7 +201,7 @@ async fn a_change_that_is_committed_late_is_not_missed() {
     let (mut tracks, last) = told(settled).await;
     tracks.sort_unstable();
     assert_eq!(tracks, ids);
-    store.remove(vec![ids[0]]).await.unwrap();
+    store.remove(vec![ids[0]], None).await.unwrap();
     assert_eq!(told(last).await.0, [ids[0]], "removals are changes");
 }
 

@@ -28,7 +28,7 @@ async fn library() -> Fixture {
         write.patch.extra.insert("rating".into(), serde_json::json!({ "of": number, "nul": "\0" }));
         fixture.write(write).await;
     }
-    fixture.store.remove(vec![TrackId::new(3).unwrap()]).await.unwrap();
+    fixture.store.remove(vec![TrackId::new(3).unwrap()], None).await.unwrap();
     let leases = fixture.store.claim(&space(), 700, Duration::from_secs(60)).await.unwrap();
     fixture.clock.advance(Duration::from_secs(5));
     for (number, lease) in leases.into_iter().enumerate() {
@@ -169,7 +169,7 @@ async fn an_id_is_not_given_again_wherever_a_library_goes() {
         for title in ["A", "B", "C", "D", "E"] {
             last = from.create(title).await.get();
         }
-        from.store.remove(vec![TrackId::new(last).unwrap(), TrackId::new(last - 1).unwrap()]).await.unwrap();
+        from.store.remove(vec![TrackId::new(last).unwrap(), TrackId::new(last - 1).unwrap()], None).await.unwrap();
         for to in [Arc::new(sqlite().await.1) as Arc<dyn Portable>, Arc::new(postgres().await)] {
             transfer(&*from.store, &*to, &|_| ()).await.unwrap();
             let done = to.apply(vec![titled("F")]).await.unwrap();

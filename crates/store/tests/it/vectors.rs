@@ -137,7 +137,7 @@ async fn what_spaces_hold_is_told_as_it_is_now(fixture: Fixture) {
     }
     other.apply(vec![change(ids[0], titled("Another").patch)]).await.unwrap();
     assert_eq!((held(&*fixture.store).await, held(&*other).await), ((5, 1), (5, 1)));
-    fixture.store.remove(vec![ids[0], ids[1]]).await.unwrap();
+    fixture.store.remove(vec![ids[0], ids[1]], None).await.unwrap();
     assert_eq!((held(&*fixture.store).await, held(&*other).await), ((4, 0), (4, 0)));
     assert_eq!(held(&*fixture.store).await, (4, 0), "asked again");
 }
@@ -148,7 +148,7 @@ async fn the_change_log_tells_of_removals_and_stays_small(fixture: Fixture) {
         fixture.store.put(vec![write(id, [1.0, 0.0, 0.0, 0.0])]).await.unwrap();
     }
     assert_eq!(fixture.store.changes(&space(), 0, 100).await.unwrap().len(), 1);
-    fixture.store.remove(vec![id]).await.unwrap();
+    fixture.store.remove(vec![id], None).await.unwrap();
     let changes = fixture.store.changes(&space(), 0, 100).await.unwrap();
     assert_eq!(changes.len(), 1);
     assert!(changes[0].now.is_none());

@@ -135,7 +135,10 @@ async fn write_lines(services: &Services, body: Body) -> Result<BatchReport, Api
         });
         while writes.len() >= LINES_AT_ONCE || (is_last && !writes.is_empty()) {
             let rest = writes.split_off(writes.len().min(LINES_AT_ONCE));
-            apply(services, std::mem::replace(&mut writes, rest), &mut report).await?;
+            if let Err(error) = apply(services, std::mem::replace(&mut writes, rest), &mut report).await {
+                let (code, reason) = error.told();
+                return Err(report.cut_short(code, reason.trim_end_matches('.')));
+            }
         }
         if is_last {
             return Ok(report);
@@ -194,11 +197,11 @@ async fn apply(
 }
 
 impl BatchReport {
-    /// Says of an import that ended early what became of the lines that had come.
+    /// Says of an import that ended early what became of the lines before.
     fn cut_short(&self, code: Code, reason: &str) -> ApiError {
         let Self { created, updated, unchanged, failed_count, .. } = self;
         let detail = format!(
-            "{reason}; the lines that had come are written: {created} created, {updated} updated, {unchanged} unchanged, \
+            "{reason}; of the lines before it: {created} created, {updated} updated, {unchanged} unchanged, \
              {failed_count} refused."
         );
         ApiError::new(code, detail)
@@ -211,6 +214,9 @@ impl BatchReport {
         }
     }
 }
+
+/// What some editors write before the first line.
+const BOM: &[u8] = "\u{feff}".as_bytes();
 
 /// Cuts a stream into lines and holds no more than one of them.
 #[derive(Default)]
@@ -235,6 +241,9 @@ impl Lines {
             } else {
                 self.partial.extend_from_slice(part);
             }
+            if self.number == 0 && self.partial.starts_with(BOM) {
+                self.partial.drain(..BOM.len());
+            }
             if parts.peek().is_none() && !is_end {
                 return;
             }
@@ -258,7 +267,7 @@ mod tests {
 
     #[test]
     fn lines_are_cut_wherever_frames_end() {
-        let text = b"one\n\ntw\xc3\xb6\r\n  \nthree";
+        let text = b"\xef\xbb\xbfone\n\ntw\xc3\xb6\r\n  \nthree";
         for size in 1..text.len() {
             let (mut lines, mut found) = (Lines::default(), Vec::new());
             let frames = text.chunks(size).map(|part| Some(Bytes::copy_from_slice(part))).chain([None]);

@@ -1,5 +1,5 @@
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use soniquebay_wire::ProblemView;
 
 use super::version;
@@ -25,16 +25,10 @@ pub(crate) async fn delete_track(
     TrackPath(id): TrackPath,
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
-    if headers.contains_key(header::IF_MATCH) {
-        let expected = version::if_match(&services, &headers, id).await?;
-        let track = services.catalog.tracks(vec![id]).await?.pop().ok_or_else(|| ApiError::no_track(id))?;
-        // A change between this look and the removal goes with the track: who removes it has seen all but that one.
-        if expected.is_some_and(|version| version != track.version) {
-            return Err(version::outdated(id, track.version));
-        }
+    let expected = version::if_match(&services, &headers, id).await?;
+    if services.catalog.remove(vec![id], expected).await? > 0 {
+        return Ok(StatusCode::NO_CONTENT);
     }
-    match services.catalog.remove(vec![id]).await? {
-        0 => Err(ApiError::no_track(id)),
-        _ => Ok(StatusCode::NO_CONTENT),
-    }
+    let track = services.catalog.tracks(vec![id]).await?.pop().ok_or_else(|| ApiError::no_track(id))?;
+    Err(version::outdated(id, track.version))
 }

@@ -37,7 +37,7 @@ async fn tracks_are_read_as_the_library_has_them() {
 #[tokio::test]
 async fn fingerprints_are_walked_in_order() {
     let (store, served, _fixture) = library(2300).await;
-    store.remove(vec![id(5), id(2300)]).await.unwrap();
+    store.remove(vec![id(5), id(2300)], None).await.unwrap();
     let remote = served.library();
     let all = store.fingerprints(0, 9999).await.unwrap();
     assert_eq!(all.len(), 2298);
