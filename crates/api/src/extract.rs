@@ -5,6 +5,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::{Map, Value};
 use soniquebay_domain::{FieldError, JobId, TrackId};
 
 use crate::error::{ApiError, Code};
@@ -19,6 +20,14 @@ impl JsonBody {
     /// The body as a `T`; `code` is for JSON of another shape.
     pub(crate) fn read<T: DeserializeOwned>(&self, code: Code) -> Result<T, ApiError> {
         read_json(&self.0, code)
+    }
+
+    /// The same where it must be an object: an array of the values would pass for one without its names.
+    pub(crate) fn read_object<T: DeserializeOwned>(&self, code: Code) -> Result<T, ApiError> {
+        match self.0.trim_ascii_start().first() {
+            Some(b'[') => self.read::<Map<String, Value>>(code).and_then(|_| self.read(code)),
+            _ => self.read(code),
+        }
     }
 }
 

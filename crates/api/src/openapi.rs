@@ -15,7 +15,9 @@ use axum::{Router, middleware, response::Response};
 use serde::Deserialize;
 use soniquebay_domain::Scope;
 use soniquebay_wire::{FilterInput, ProblemView};
-use utoipa::openapi::path::{Operation, ParameterIn};
+use utoipa::openapi::header::Header;
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{Object, Type};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
@@ -74,8 +76,7 @@ pub(crate) fn complete(description: &mut Description, base_path: &str) {
     }
     for (path, item) in &mut description.paths.paths {
         if let Some(read) = item.get.as_mut().filter(|_| is_conditional(path)) {
-            let unchanged = ResponseBuilder::new().description("What If-None-Match names is still so").build();
-            read.responses.responses.entry("304".to_owned()).or_insert(RefOr::T(unchanged));
+            tell_of_etag(read);
         }
         let operations = [
             (Method::GET, &mut item.get),
@@ -89,6 +90,27 @@ pub(crate) fn complete(description: &mut Description, base_path: &str) {
                 add_to(operation, required(&method, Some(path)));
             }
         }
+    }
+}
+
+/// What a read says and takes of its version, see [`crate::conditional`].
+fn tell_of_etag(read: &mut Operation) {
+    const ASKED: &str = "if-none-match";
+    let unchanged = ResponseBuilder::new().description("What If-None-Match names is still so").build();
+    read.responses.responses.entry("304".to_owned()).or_insert(RefOr::T(unchanged));
+    if let Some(RefOr::T(answer)) = read.responses.responses.get_mut("200") {
+        let mut etag = Header::new(Object::with_type(Type::String));
+        etag.description = Some("The version of this answer".to_owned());
+        answer.headers.entry("etag".to_owned()).or_insert(RefOr::T(etag));
+    }
+    let parameters = read.parameters.get_or_insert_default();
+    if !parameters.iter().any(|known| matches!(known, RefOr::T(known) if known.name.eq_ignore_ascii_case(ASKED))) {
+        let asked = ParameterBuilder::new()
+            .name(ASKED)
+            .parameter_in(ParameterIn::Header)
+            .description(Some("ETags of answers that the client has"))
+            .schema(Some(Object::with_type(Type::String)));
+        parameters.push(RefOr::T(asked.build()));
     }
 }
 

@@ -211,9 +211,9 @@ impl Library {
     async fn recommender(&self, index: Arc<dyn VectorIndex>) -> anyhow::Result<Recommender> {
         let mut vectorizers = self.wanted.clone();
         // Spaces of former settings answer until the wanted ones have caught up.
-        for coverage in self.store.spaces().await? {
-            let is_known = vectorizers.iter().any(|vectorizer| *vectorizer.space() == coverage.space);
-            vectorizers.extend(Some(&coverage.space).filter(|_| !is_known).and_then(|space| self.models.of(space)));
+        for space in self.store.space_names().await? {
+            let is_known = vectorizers.iter().any(|vectorizer| *vectorizer.space() == space);
+            vectorizers.extend(Some(&space).filter(|_| !is_known).and_then(|space| self.models.of(space)));
         }
         let vectors = self.store.clone();
         let serving = match &self.serving {

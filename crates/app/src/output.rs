@@ -131,7 +131,7 @@ pub(crate) fn answer(answer: &Answer) -> anyhow::Result<()> {
             let telling = found.why.near.iter().find(|near| !["tempo", "year"].contains(&near.number));
             why.extend(telling.map(|near| format!("near {}", near.number)));
             why.extend(
-                found.why.relaxed.iter().map(|condition| format!("other {}", condition.trim_end_matches("_range"))),
+                found.why.relaxed.iter().map(|condition| format!("{} given up", condition.trim_end_matches("_range"))),
             );
             match found.versions.len() {
                 0 => {}

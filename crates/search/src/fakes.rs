@@ -284,12 +284,17 @@ impl Vectorizer for Compass {
         2
     }
 
-    /// Energy and loudness alone.
+    /// Energy, loudness, duration and year, no further than three spreads.
     fn numbers(&self, track: &TrackFields) -> Vec<(&'static str, f32)> {
-        let (energy, loudness) = (track.features.energy, track.features.loudness);
-        let mapped =
-            |value: Option<f64>, middle: f64, spread: f64| value.map_or(0.0, |v| ((v - middle) / spread) as f32);
-        vec![("energy", mapped(energy, 0.5, 0.25)), ("loudness", mapped(loudness, -10.0, 5.0))]
+        let mapped = |value: Option<f64>, middle: f64, spread: f64| {
+            value.map_or(0.0, |v| ((v - middle) / spread).clamp(-3.0, 3.0) as f32)
+        };
+        vec![
+            ("energy", mapped(track.features.energy, 0.5, 0.25)),
+            ("loudness", mapped(track.features.loudness, -10.0, 5.0)),
+            ("duration", mapped(track.duration, 220.0, 100.0)),
+            ("year", mapped(track.year.map(f64::from), 2000.0, 10.0)),
+        ]
     }
 
     async fn vectorize(&self, _tracks: Vec<TrackFields>) -> Result<Vec<Vector>, EmbedError> {

@@ -187,7 +187,7 @@ impl Recommender {
     }
 
     pub(crate) async fn wrong_length(&self, found: usize, space: Space) -> Result<SearchError, StoreError> {
-        let all = self.vectors.spaces().await?.into_iter().map(|coverage| coverage.space);
+        let all = self.vectors.space_names().await?.into_iter();
         let spaces_with_that_length = all.filter(|space| space.dims() == found).collect();
         Ok(SearchError::WrongLength { found, space, spaces_with_that_length })
     }
@@ -199,7 +199,7 @@ impl Recommender {
 
     /// Forgets a space with its vectors; how many there were. One that answers now only where `even_serving`.
     pub async fn drop_space(&self, space: &Space, even_serving: bool) -> Result<u64, SearchError> {
-        if !self.vectors.spaces().await?.iter().any(|coverage| coverage.space == *space) {
+        if !self.vectors.space_names().await?.contains(space) {
             return Err(SearchError::UnknownSpace(space.clone()));
         }
         if !even_serving && *space != *self.serving.preferred() && self.serving.space().await? == *space {
@@ -216,7 +216,7 @@ impl Recommender {
         let Some(space) = asked else { return Ok(self.serving.in_order().await?) };
         let is_known = space == *self.serving.preferred()
             || self.sound.as_ref() == Some(&space)
-            || self.vectors.spaces().await?.iter().any(|coverage| coverage.space == space);
+            || self.vectors.space_names().await?.contains(&space);
         if is_known { Ok(vec![space]) } else { Err(SearchError::UnknownSpace(space)) }
     }
 

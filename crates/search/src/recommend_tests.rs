@@ -141,6 +141,30 @@ async fn the_numbers_that_are_nearest_are_told_the_most_telling_first() {
 }
 
 #[tokio::test]
+async fn what_lies_beyond_what_vectors_hold_is_not_near_for_that() {
+    let library = Library::default();
+    let s = ours();
+    let add = |id, seconds, year, x: f32| {
+        library.add(id, &[("duration", seconds), ("year", year)], &s, Some(&[1.0, x, 0.0]));
+    };
+    add(1, "4062", "1968", 0.0);
+    add(2, "762", "1901", 0.1);
+    add(3, "3900", "1966", 0.2);
+    add(4, "750", "1930", 0.3);
+    let r = recommender(&Arc::new(library));
+    let answer = r.similar(&[seed(1, 1.0)], options(2)).await.unwrap();
+    assert_eq!(answer.items[0].why.near, []);
+    let mut near: Vec<_> = answer.items[1].why.near.iter().map(|near| near.number).collect();
+    near.sort_unstable();
+    assert_eq!(near, ["duration", "year"]);
+    assert_eq!(answer.items[1].why.closest, ["near year", "same decade"]);
+    let two = r.similar(&[seed(1, 1.0), seed(2, 1.0)], options(2)).await.unwrap();
+    let lengths =
+        |at: usize| two.items[at].why.near.iter().find(|near| near.number == "duration").map(|near| near.seed);
+    assert_eq!((lengths(0), lengths(1)), (Some(4062.0), Some(762.0)), "each seed is asked");
+}
+
+#[tokio::test]
 async fn absent_tracks_vectors_and_spaces_are_told_apart() {
     let library = library();
     let external = Space::external(3).unwrap();

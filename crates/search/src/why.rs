@@ -63,18 +63,25 @@ const TOLD: usize = 3;
 /// What a track says of one number.
 type Says = fn(&TrackFields) -> Option<f64>;
 
-/// The numbers that have a field of their own, with what it says. Key and mode are told as a compatible key.
-const NUMBERS: [(&str, Says); 9] = [
-    ("tempo", |track| track.features.bpm),
-    ("danceability", |track| track.features.danceability),
-    ("energy", |track| track.features.energy),
-    ("valence", |track| track.features.valence),
-    ("acousticness", |track| track.features.acousticness),
-    ("instrumentalness", |track| track.features.instrumentalness),
-    ("loudness", |track| track.features.loudness),
-    ("duration", |track| track.duration),
-    ("year", |track| track.year.map(f64::from)),
+/// Whether two such may be called near.
+type IsNear = fn(f64, f64) -> bool;
+
+/// The numbers that have a field of their own, with what it says. Key and mode are told as a compatible key. Those without
+/// bounds are compared as they are too: vectors hold them as far as popular music goes, and all beyond as the same.
+const NUMBERS: [(&str, Says, IsNear); 9] = [
+    ("tempo", |track| track.features.bpm, is_near_tempo),
+    ("danceability", |track| track.features.danceability, |_, _| true),
+    ("energy", |track| track.features.energy, |_, _| true),
+    ("valence", |track| track.features.valence, |_, _| true),
+    ("acousticness", |track| track.features.acousticness, |_, _| true),
+    ("instrumentalness", |track| track.features.instrumentalness, |_, _| true),
+    ("loudness", |track| track.features.loudness, |a, b| (a - b).abs() <= 1.5),
+    ("duration", |track| track.duration, |a, b| (a - b).abs() <= 0.1 * a.max(b)),
+    ("year", |track| track.year.map(f64::from), |a, b| (a - b).abs() <= NEAR_YEARS),
 ];
+
+/// Years apart that are near.
+const NEAR_YEARS: f64 = 2.0;
 
 /// The numbers of `found` that are nearest those of one of the seeds. Of those that are near, the first are the ones in which
 /// both are least like the rest of music: that two tracks are equally far from the middle says more than that both lie in it.
@@ -84,10 +91,11 @@ pub(crate) fn near(seeds: &[&Track], found: &Track, measures: Option<&dyn Vector
     let (here, seeds): (_, Vec<_>) = (mapped(found), seeds.iter().map(|seed| (seed, mapped(seed))).collect());
     let at = |of: &[(&'static str, f32)], name: &str| of.iter().find(|(known, _)| *known == name).map(|(_, x)| *x);
     let mut near: Vec<(f32, Near)> = Vec::new();
-    for (number, read) in NUMBERS {
+    for (number, read, is_near) in NUMBERS {
         let Some((track, x)) = read(&found.counts()).zip(at(&here, number)) else { continue };
         let of_seeds = seeds.iter().filter_map(|(seed, of)| read(&seed.counts()).zip(at(of, number)));
-        let Some((seed, y)) = of_seeds.min_by(|a, b| (a.1 - x).abs().total_cmp(&(b.1 - x).abs())) else { continue };
+        let near_ones = of_seeds.filter(|(seed, _)| is_near(*seed, track));
+        let Some((seed, y)) = near_ones.min_by(|a, b| (a.1 - x).abs().total_cmp(&(b.1 - x).abs())) else { continue };
         let apart = (x - y).abs();
         if apart <= NEAR {
             near.push((x.abs().min(y.abs()) - apart, Near { number, seed, track }));
@@ -115,7 +123,7 @@ pub(crate) fn closest(seeds: &[&Track], found: &Track) -> Vec<&'static str> {
             same_text(a.album.as_deref(), b.album.as_deref()) && same_text(release_artist(a), release_artist(b))
         }),
         ("same genre", same_genre),
-        ("near year", |a, b| a.year.zip(b.year).is_some_and(|(a, b)| a.abs_diff(b) <= 2)),
+        ("near year", |a, b| a.year.zip(b.year).is_some_and(|(a, b)| f64::from(a.abs_diff(b)) <= NEAR_YEARS)),
         ("same decade", |a, b| a.year.zip(b.year).is_some_and(|(a, b)| a.div_euclid(10) == b.div_euclid(10))),
         ("near tempo", near_tempo),
         ("compatible key", |a, b| key(a).zip(key(b)).is_some_and(|(a, b)| a.is_compatible(b))),
@@ -144,9 +152,13 @@ fn same_genre(a: &TrackFields, b: &TrackFields) -> bool {
     genres(a).iter().any(|genre| !genre.is_empty() && of_b.contains(genre))
 }
 
-/// Within 4 %, about what a mix can bend a tempo by unheard.
 fn near_tempo(a: &TrackFields, b: &TrackFields) -> bool {
-    a.features.bpm.zip(b.features.bpm).is_some_and(|(a, b)| (a - b).abs() <= 0.04 * a.max(b))
+    a.features.bpm.zip(b.features.bpm).is_some_and(|(a, b)| is_near_tempo(a, b))
+}
+
+/// Within 4 %, about what a mix can bend a tempo by unheard.
+fn is_near_tempo(a: f64, b: f64) -> bool {
+    (a - b).abs() <= 0.04 * a.max(b)
 }
 
 fn key(track: &TrackFields) -> Option<Key> {

@@ -116,10 +116,11 @@ pub async fn transfer(
         Begun::Occupied(tracks) => return Err(TransferError::Occupied(tracks)),
     }
     from.release_orphans().await?;
-    to.clear_jobs().await?;
     let total = from.counts().await?.tracks;
     let mut steps = Steps { told, step: "tracks", done: 0, total };
     remove_strangers(from, to).await?;
+    // Only now: a vector that was removed asks for another.
+    to.clear_jobs().await?;
     to.want_spaces(from.wanted_spaces().await?).await?;
     to.pause_analysis(from.analysis_paused().await?).await?;
     copy_tracks(from, to, &mut steps).await?;

@@ -20,11 +20,13 @@ pub const MAX_EXCLUDED_ARTISTS: usize = 1_000;
 pub struct FilterInput {
     /// A genre, or several of which the track must have one. Case and accents do not matter.
     #[serde(deserialize_with = "one_or_many")]
+    #[schema(value_type = OneOrMany, required = false)]
     pub genre: Vec<String>,
     /// Whether the genres that are part of these pass too: "rock" then stands for "hard rock", "punk" and all the others.
     pub include_subgenres: Option<bool>,
     /// Tags or moods, all of which the track must have.
     #[serde(deserialize_with = "one_or_many")]
+    #[schema(value_type = OneOrMany, required = false)]
     pub tags: Vec<String>,
     /// Year of release.
     pub year_range: Option<RangeInput>,
@@ -40,14 +42,27 @@ pub struct FilterInput {
     pub exclude_same_artist: Option<bool>,
     /// Artists to leave out.
     #[serde(deserialize_with = "one_or_many")]
+    #[schema(value_type = OneOrMany, required = false)]
     pub exclude_artists: Vec<String>,
     /// Tracks to leave out.
     #[schema(value_type = Option<Vec<i64>>)]
     pub exclude_track_ids: Option<Vec<Value>>,
     /// At most so many tracks of one artist.
+    #[schema(minimum = 1)]
     pub max_per_artist: Option<u32>,
     /// Only files below this folder.
     pub path_prefix: Option<String>,
+}
+
+/// A name, or several.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes what `one_or_many` reads")]
+pub(crate) enum OneOrMany {
+    /// One.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
 }
 
 /// A closed interval; either end may be open.

@@ -156,6 +156,13 @@ impl From<Near> for NearView {
     }
 }
 
+impl From<Why> for WhyView {
+    fn from(Why { words, numbers, sound, closest, near, matched, relaxed }: Why) -> Self {
+        let near = near.into_iter().map(NearView::from).collect();
+        Self { words, numbers, sound, closest, near, matched: matched.map(|matched| matched.name()), relaxed }
+    }
+}
+
 impl From<Answer> for AnswerView {
     fn from(answer: Answer) -> Self {
         let items = answer.items.into_iter().map(FoundView::from).collect();
@@ -165,14 +172,11 @@ impl From<Answer> for AnswerView {
 
 impl From<Found> for FoundView {
     fn from(found: Found) -> Self {
-        let Why { words, numbers, sound, closest, near, matched, relaxed } = found.why;
-        let near = near.into_iter().map(NearView::from).collect();
-        let matched = matched.map(|matched| matched.name());
         Self {
             track: TrackView::from(&found.track),
             score: found.score,
             distance: 1.0 - found.score,
-            why: WhyView { words, numbers, sound, closest, near, matched, relaxed },
+            why: WhyView::from(found.why),
             versions: found.versions.into_iter().map(TrackId::get).collect(),
         }
     }
@@ -196,7 +200,7 @@ pub(crate) async fn similar_to_seeds(
     State(services): State<Services>,
     body: JsonBody,
 ) -> Result<Json<AnswerView>, ApiError> {
-    let input: SeedsInput = body.read(Code::InvalidFilter)?;
+    let input: SeedsInput = body.read_object(Code::InvalidFilter)?;
     let seeds = read_seeds(input.seeds)?;
     let options = OptionsInput {
         filters: input.filters,
@@ -225,7 +229,7 @@ fn read_seeds(given: Vec<SeedInput>) -> Result<Vec<Seed>, ApiError> {
         let weight = seed.weight.unwrap_or(1.0) as f32;
         // Infinite is what a number too large for single precision becomes.
         if !weight.is_finite() {
-            return Err(refuse(format!("seed {index}: weight")));
+            return Err(refuse(format!("seed {index}: its weight is too large a number")));
         }
         let like = read_seed(seed).map_err(|reason| refuse(format!("seed {index}: {reason}")))?;
         Ok(Seed { like, weight })

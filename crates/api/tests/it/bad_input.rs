@@ -39,6 +39,18 @@ async fn bodies_that_are_no_json() {
 }
 
 #[tokio::test]
+async fn values_without_their_names_are_no_object() {
+    let app = App::new().await;
+    for (path, body, code) in [
+        ("/api/track-vectors", json!([10, [0.5, 0.2], null, null, null]), "invalid_vector"),
+        ("/api/track-vectors/search", json!([null, 1, 2, null, null, null, null, null]), "invalid_vector"),
+        ("/api/similar", json!([[{"track_id": 1}], null, 1, null, null, null, null, null]), "invalid_filter"),
+    ] {
+        app.post(path, &body).await.problem(422, code);
+    }
+}
+
+#[tokio::test]
 async fn bodies_of_another_shape() {
     let app = App::new().await;
     for (method, path) in WITH_BODY {

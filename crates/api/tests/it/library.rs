@@ -85,6 +85,9 @@ async fn a_version_guards_against_lost_changes() {
     for outdated in [&etag, "\"x\""] {
         app.send(request(Method::DELETE, "if-match", outdated, json!({}))).await.problem(412, "outdated");
     }
+    let measured = Request::builder().method(Method::PUT).uri(format!("{path}/features")).header("if-match", &etag);
+    let measured = measured.header("content-type", "application/json").body(Body::from(r#"{"bpm": 99}"#)).unwrap();
+    app.send(measured).await.problem(412, "outdated");
     let any = app.send(request(Method::PATCH, "if-match", "*", json!({"year": 1999}))).await;
     assert_eq!(any.status, StatusCode::OK);
 

@@ -111,8 +111,13 @@ pub trait Vectors: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Fingerprint>, StoreError>;
 
-    /// All spaces that hold vectors or are wanted.
+    /// All spaces that hold vectors or are wanted, counted: a second for a million vectors.
     async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError>;
+
+    /// Which ones those are, without counting.
+    async fn space_names(&self) -> Result<Vec<Space>, StoreError> {
+        Ok(self.spaces().await?.into_iter().map(|coverage| coverage.space).collect())
+    }
 
     /// Forgets copies of tracks that are gone from their library, with their vectors in all spaces; how many there were. In
     /// a library's own store, none: there, vectors go with their tracks.
@@ -131,7 +136,7 @@ pub trait VectorStore: Vectors {
         limit: usize,
     ) -> Result<Vec<StoredVector>, StoreError>;
 
-    /// Removes a track's vector; whether there was one.
+    /// Removes a track's vector; whether there was one. A space that jobs fill here is filled again.
     async fn remove_vector(&self, space: &Space, id: TrackId) -> Result<bool, StoreError>;
 
     /// Forgets a space with all its vectors and jobs; how many vectors there were.

@@ -55,6 +55,8 @@ pub(super) struct Segment {
     row_of: HashTable<u32>,
     hash: RandomState,
     free: Vec<u32>,
+    /// Room for full vectors on their way to the file, kept for the next ones.
+    outgoing: Vec<f32>,
     /// Rows that hold a track.
     taken: Arc<Bitmap>,
     /// The rows that pass the filters asked last, the latest first. They follow each change.
@@ -96,6 +98,7 @@ impl Segment {
             row_of: HashTable::new(),
             hash: RandomState::default(),
             free: Vec::new(),
+            outgoing: Vec::new(),
             taken: Arc::default(),
             filters: Mutex::default(),
         }
@@ -166,7 +169,8 @@ impl Segment {
     /// Where the full vectors are lost; the segment is of no use then.
     pub(super) fn apply(&mut self, changes: impl IntoIterator<Item = Change>) -> io::Result<()> {
         // New rows lie one behind the other: they are written at once.
-        let (mut first, mut numbers) = (0, Vec::new());
+        let (mut first, mut numbers) = (0, std::mem::take(&mut self.outgoing));
+        numbers.clear();
         for change in changes {
             if change.sequence <= self.sequence {
                 continue;
@@ -187,7 +191,9 @@ impl Segment {
             }
             numbers.extend_from_slice(&vector.unit);
         }
-        self.write(first, &numbers)
+        self.write(first, &numbers)?;
+        self.outgoing = numbers;
+        Ok(())
     }
 
     fn write(&mut self, first: u32, numbers: &[f32]) -> io::Result<()> {
@@ -275,6 +281,7 @@ impl Segment {
             + self.row_of.allocation_size()
             + self.free.capacity() * 4
             + self.taken.bytes()
+            + self.outgoing.capacity() * size_of::<f32>()
             + in_memory;
         (vectors, self.facts.bytes() + filters.iter().map(|(_, rows)| rows.bytes()).sum::<usize>(), on_disk)
     }

@@ -129,3 +129,8 @@ pub(super) fn at_least(numbers: &[f32], first: usize, least: f32, rows: &mut Vec
         }
     }
 }
+
+#[target_feature(enable = "avx512f")]
+pub(super) fn turn(signs: &[f32], numbers: &mut [f32]) {
+    super::portable::turn(signs, numbers);
+}

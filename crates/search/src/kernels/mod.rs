@@ -195,9 +195,12 @@ pub(crate) fn turn(isa: Isa, signs: &[f32], numbers: &mut [f32]) {
     assert!(numbers.len().is_power_of_two() && numbers.len() >= 16, "{} numbers", numbers.len());
     assert_eq!(signs.len(), numbers.len(), "one sign a number");
     match isa.kind() {
-        // SAFETY: the `Isa` proves AVX2, which every processor with AVX-512F has.
+        // SAFETY: the `Isa` proves AVX-512F.
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx512 | Kind::Avx2 => unsafe { avx2::turn(signs, numbers) },
+        Kind::Avx512 => unsafe { avx512::turn(signs, numbers) },
+        // SAFETY: the `Isa` proves AVX2.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx2 => unsafe { avx2::turn(signs, numbers) },
         _ => portable::turn(signs, numbers),
     }
 }

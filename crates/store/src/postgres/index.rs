@@ -16,10 +16,10 @@ use super::predicate::Predicate;
 use super::row::{self, Numbers};
 use super::{PostgresStore, hnsw};
 
-/// Vectors that are compared one by one rather than looked for far out in a graph: it takes some ten milliseconds.
+/// Vectors of a space that are compared one by one rather than looked for in a graph: it takes some ten milliseconds.
 const FEW: usize = 5_000;
 
-/// Where the graph does not tell, so many times as many are looked up one by one rather than among all.
+/// So many times as many are looked up one by one where a filter leaves no more: what it takes, the answer is exact.
 const TIMES: usize = 4;
 
 /// More vectors than a database holds, and few enough to be counted with.
@@ -54,7 +54,7 @@ impl PgVectorIndex {
         Self { store, few: FEW, begun: Arc::default() }
     }
 
-    /// The same, where up to `few` vectors are compared one by one.
+    /// The same, where up to `few` vectors are compared one by one, and four times as many that pass a filter.
     #[must_use]
     pub fn scanning(self, few: usize) -> Self {
         Self { few: few.min(MOST), ..self }
@@ -134,14 +134,11 @@ impl Search<'_> {
             return Ok((hits, false));
         }
         if predicate.narrows() {
-            if let Some(few) = self.passing(tx, self.few).await? {
-                return Ok((self.exact(tx, Some(&few)).await?, false));
+            if let Some(few) = self.passing(tx).await? {
+                return Ok((self.exact(tx, Some(&few)).await?, !is_ready && self.is_large(tx).await?));
             }
             if is_ready && let Some(hits) = self.in_graph(tx, &predicate, Reach::Far).await? {
                 return Ok((hits, false));
-            }
-            if let Some(some) = self.passing(tx, self.few.saturating_mul(TIMES)).await? {
-                return Ok((self.exact(tx, Some(&some)).await?, !is_ready && self.is_large(tx).await?));
             }
         }
         Ok((self.exact(tx, None).await?, !is_ready && self.is_large(tx).await?))
@@ -156,9 +153,9 @@ impl Search<'_> {
         Ok(valid.map(|valid| if valid { hnsw::Standing::Ready } else { hnsw::Standing::Missing }))
     }
 
-    /// The tracks that pass, where they are no more than so many.
-    async fn passing(&self, tx: &Transaction<'_>, most: usize) -> Result<Option<Vec<i64>>, SqlError> {
-        let predicate = Predicate::new(self.filter, 0);
+    /// The tracks that pass, where they are so few that each is compared.
+    async fn passing(&self, tx: &Transaction<'_>) -> Result<Option<Vec<i64>>, SqlError> {
+        let (predicate, most) = (Predicate::new(self.filter, 0), self.few.saturating_mul(TIMES));
         let sql = format!("SELECT tracks.id FROM tracks WHERE {} LIMIT {}", predicate.sql(), most + 1);
         let found = self.ask(tx, &sql, &predicate.values(&[])).await?;
         if found.len() > most {
@@ -225,7 +222,7 @@ impl Search<'_> {
         let (looked_at, candidates) = match (predicate.narrows(), reach) {
             (false, _) => (ask, CANDIDATES.0.max(ask.saturating_mul(2))),
             (true, Reach::Near) => (NEAR.max(ask), NEAR.max(ask).saturating_mul(4)),
-            (true, Reach::Far) => (CANDIDATES.1 / 2, CANDIDATES.1),
+            (true, Reach::Far) => (CANDIDATES.1 / 4, CANDIDATES.1),
         };
         if candidates > CANDIDATES.1 {
             return Ok(None);

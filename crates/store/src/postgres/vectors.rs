@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use deadpool_postgres::{GenericClient, Transaction};
 use futures_util::future::try_join_all;
 use soniquebay_domain::{
-    ContentHash, Fingerprint, Space, SpaceCoverage, StoreError, StoredVector, Timestamp, TrackId, TrackState,
+    ContentHash, Fingerprint, Priority, Space, SpaceCoverage, StoreError, StoredVector, Timestamp, TrackId, TrackState,
     VectorChange, VectorStore, VectorWrite, Vectors,
 };
 use tokio_postgres::Row;
@@ -12,7 +12,7 @@ use tokio_postgres::Row;
 use super::connection::{execute, first, read, rows, transaction};
 use super::error::SqlError;
 use super::row::{self, Numbers, get, numbers_of};
-use super::{PostgresStore, catalog, changes, jobs, spaces};
+use super::{PostgresStore, analyses, catalog, changes, jobs, spaces};
 use crate::Duty;
 
 /// Which transactions are seen: another text whenever one that writes has begun or ended since.
@@ -92,6 +92,11 @@ impl Vectors for PostgresStore {
     }
 
     /// Counting reads every vector's row: done again only where something was written since.
+    async fn space_names(&self) -> Result<Vec<Space>, StoreError> {
+        let all = read!(self.server, |client| spaces::all(client))?;
+        Ok(all.into_iter().map(|(space, _)| space).collect())
+    }
+
     async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError> {
         let seen = read!(self.server, |client| snapshot(client))?;
         if let Some((_, known)) = self.counted().as_ref().filter(|(of, _)| *of == seen) {
@@ -132,9 +137,17 @@ impl VectorStore for PostgresStore {
     }
 
     async fn remove_vector(&self, space: &Space, id: TrackId) -> Result<bool, StoreError> {
+        let (now, duty) = (self.clock.now(), self.duty);
         transaction!(self.server, |tx| async {
             let sql = "DELETE FROM track_vectors WHERE space = $1 AND track_id = $2";
-            Ok(execute(tx, sql, &[&space.to_string(), &id.get()]).await? > 0)
+            let removed = execute(tx, sql, &[&space.to_string(), &id.get()]).await? > 0;
+            if removed && analyses::wanted(tx, duty).await?.contains(space) {
+                let sql = format!("SELECT 1 FROM tracks t WHERE id = $1 AND {} IS NOT NULL", jobs::made_from(space));
+                if first(tx, &sql, &[&id.get()]).await?.is_some() {
+                    jobs::fill(tx, id, space, Priority::Normal, now).await?;
+                }
+            }
+            Ok(removed)
         })
     }
 

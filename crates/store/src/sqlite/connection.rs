@@ -136,6 +136,10 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
 /// A connection that writes nothing, to a file that must be there.
 pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     register_sqlite_vec();
+    // SQLite says no more than that it cannot open it.
+    if matches!(path.try_exists(), Ok(false)) {
+        return Err(in_file(path, StoreError::Unavailable("there is no such file".into())));
+    }
     let connect = || -> Result<Connection, SqlError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;

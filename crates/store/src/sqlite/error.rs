@@ -36,9 +36,9 @@ impl From<SqlError> for StoreError {
                     "the file cannot be opened: is the data folder there, and may we write it?".into(),
                 ),
                 Some(ErrorCode::NotADatabase) => Self::Unavailable("the file is not an SQLite database".into()),
-                Some(ErrorCode::DatabaseCorrupt) => {
-                    Self::Unavailable("the file is damaged: restore a backup, or move it away and scan again".into())
-                }
+                Some(ErrorCode::DatabaseCorrupt) => Self::Unavailable(
+                    "the file is damaged: restore an intact backup, or move it away and scan again".into(),
+                ),
                 _ => Self::Unavailable(error.to_string()),
             },
         }

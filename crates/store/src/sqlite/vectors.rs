@@ -3,8 +3,8 @@ use std::sync::{Arc, PoisonError};
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use soniquebay_domain::{
-    ContentHash, Fingerprint, MetadataHash, Space, SpaceCoverage, StoreError, StoredVector, Timestamp, TrackId,
-    TrackState, VectorChange, VectorStore, VectorWrite, Vectors,
+    ContentHash, Fingerprint, MetadataHash, Priority, Space, SpaceCoverage, StoreError, StoredVector, Timestamp,
+    TrackId, TrackState, VectorChange, VectorStore, VectorWrite, Vectors,
 };
 
 use super::catalog::{collect, id_array};
@@ -48,6 +48,11 @@ impl Vectors for SqliteStore {
     }
 
     /// Counting reads every vector's row: done again only where something was written since.
+    async fn space_names(&self) -> Result<Vec<Space>, StoreError> {
+        let all = self.readers.read(spaces::all).await?;
+        Ok(all.into_iter().map(|(space, _)| space).collect())
+    }
+
     async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError> {
         let counted = Arc::clone(&self.counted);
         self.watcher
@@ -118,16 +123,27 @@ impl VectorStore for SqliteStore {
     }
 
     async fn remove_vector(&self, space: &Space, id: TrackId) -> Result<bool, StoreError> {
-        let space = space.to_string();
-        self.writer
+        let (space, now, duty) = (space.clone(), self.clock.now(), self.duty);
+        let removed = self
+            .writer
             .transaction(move |tx| {
                 let removed = tx.execute(
                     "DELETE FROM track_vectors WHERE space = ?1 AND track_id = ?2",
-                    params![space, id.get()],
+                    params![space.to_string(), id.get()],
                 )?;
+                if removed > 0 && duty == Duty::Queue && spaces::wanted(tx)?.contains(&space) {
+                    let made_from = jobs::made_from(&space);
+                    let sql =
+                        format!("SELECT EXISTS (SELECT 1 FROM tracks t WHERE id = ?1 AND {made_from} IS NOT NULL)");
+                    if tx.query_row(&sql, [id.get()], |row| row.get(0))? {
+                        jobs::fill(tx, id, &space, Priority::Normal, now)?;
+                    }
+                }
                 Ok(removed > 0)
             })
-            .await
+            .await?;
+        self.tell_workers();
+        Ok(removed)
     }
 
     async fn drop_space(&self, space: &Space) -> Result<u64, StoreError> {

@@ -142,6 +142,9 @@ async fn the_reconciler_finds_what_no_job_told(fixture: Fixture) {
     fixture.store.settle(vec![with_vector(lease, hash(&fixture, id).await)]).await.unwrap();
     assert_eq!(fixture.store.reconcile().await.unwrap(), 0);
     fixture.store.remove_vector(&space(), id).await.unwrap();
+    let at_once = claim_one(&fixture).await;
+    assert_eq!(at_once.job.track_id, id, "whoever removes a vector that is wanted asks for another");
+    fixture.store.settle(vec![SettledJob { lease: at_once, result: Ok(None), analysis: None }]).await.unwrap();
     assert_eq!(fixture.store.reconcile().await.unwrap(), 1);
     assert_eq!(fixture.store.reconcile().await.unwrap(), 0, "once is enough");
     let other = soniquebay_domain::Space::parse("test/4/b-1").unwrap();

@@ -29,7 +29,7 @@ pub(crate) async fn set_analysis(
     TrackPath(id): TrackPath,
     body: JsonBody,
 ) -> Result<Response, ApiError> {
-    let input: AnalysisInput = body.read(Code::InvalidTrack)?;
+    let input: AnalysisInput = body.read_object(Code::InvalidTrack)?;
     let analysis = input.check().map_err(|field| {
         ApiError::fields(Code::InvalidTrack, vec![FieldError::new(field, "is none: its form is another")])
     })?;

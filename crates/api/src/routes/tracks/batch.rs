@@ -116,7 +116,7 @@ async fn write_lines(services: &Services, body: Body) -> Result<BatchReport, Api
         let frame = match next {
             Ok(frame) => frame,
             Err((code, reason)) => {
-                apply(services, writes, &mut report).await?;
+                apply_lines(services, writes, &mut report).await?;
                 return Err(report.cut_short(code, &reason));
             }
         };
@@ -135,15 +135,24 @@ async fn write_lines(services: &Services, body: Body) -> Result<BatchReport, Api
         });
         while writes.len() >= LINES_AT_ONCE || (is_last && !writes.is_empty()) {
             let rest = writes.split_off(writes.len().min(LINES_AT_ONCE));
-            if let Err(error) = apply(services, std::mem::replace(&mut writes, rest), &mut report).await {
-                let (code, reason) = error.told();
-                return Err(report.cut_short(code, reason.trim_end_matches('.')));
-            }
+            apply_lines(services, std::mem::replace(&mut writes, rest), &mut report).await?;
         }
         if is_last {
             return Ok(report);
         }
     }
+}
+
+/// The same of lines: where the database fails, what it had taken before is told with the error.
+async fn apply_lines(
+    services: &Services,
+    writes: Vec<(usize, TrackWrite)>,
+    report: &mut BatchReport,
+) -> Result<(), ApiError> {
+    let first = writes.first().map_or(0, |(index, _)| *index);
+    let Err(error) = apply(services, writes, report).await else { return Ok(()) };
+    let (code, reason) = error.told();
+    Err(report.cut_short(code, &format!("{} from index {first} on", reason.trim_end_matches('.'))))
 }
 
 fn read(track: Value, index: usize, writes: &mut Vec<(usize, TrackWrite)>, report: &mut BatchReport) {

@@ -1,5 +1,5 @@
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::{Map, Value};
 use soniquebay_domain::{FieldError, Priority, Target, TrackWrite, WriteMode};
@@ -41,10 +41,12 @@ const FEATURES: [&str; 21] = [
 #[utoipa::path(
     put, path = "/api/tracks/{id}/features", operation_id = "set_features", tag = "tracks",
     request_body(content = Object, example = json!({"bpm": 128, "key": "8A", "energy": 0.7, "loudness": -9.5})),
-    params(("id" = i64, Path, description = "Which track", minimum = 1, example = 123)),
+    params(("id" = i64, Path, description = "Which track", minimum = 1, example = 123),
+        ("if-match" = Option<String>, Header, nullable = false, description = "The ETag that the track must still have")),
     responses(
         (status = 200, description = "The track as it is now", body = TrackView),
         (status = 404, description = "`no_track`", body = ProblemView, content_type = "application/problem+json"),
+        (status = 412, description = "`outdated`", body = ProblemView, content_type = "application/problem+json"),
         (status = 422, description = "`invalid_track`, naming each wrong field", body = ProblemView,
             content_type = "application/problem+json"),
     )
@@ -52,8 +54,10 @@ const FEATURES: [&str; 21] = [
 pub(crate) async fn set_features(
     State(services): State<Services>,
     TrackPath(id): TrackPath,
+    headers: HeaderMap,
     body: JsonBody,
 ) -> Result<Response, ApiError> {
+    let version = version::if_match(&services, &headers, id).await?;
     let fields: Map<String, Value> = body.read(Code::InvalidTrack)?;
     let unknown: Vec<FieldError> = fields
         .keys()
@@ -65,7 +69,7 @@ pub(crate) async fn set_features(
         return Err(ApiError::fields(Code::InvalidTrack, unknown));
     }
     let record = parse_track(fields).map_err(|errors| ApiError::fields(Code::InvalidTrack, errors))?;
-    let target = Target::Existing { id, version: None };
+    let target = Target::Existing { id, version };
     let write = TrackWrite { target, mode: WriteMode::Merge, patch: record.patch, priority: Priority::Normal };
     write_one(&services, write).await?;
     version::answer(&services, id, StatusCode::OK, &record.clamped).await

@@ -35,7 +35,8 @@ pub(crate) async fn find_tracks(
     mut params: Params,
 ) -> Result<Json<Vec<TrackView>>, ApiError> {
     let [q, title, artist, album, genre] = ["q", "title", "artist", "album", "genre"].map(|name| params.text(name));
-    let page = params.page(MAX_LIMIT);
+    let skip = params.number("skip", &(0..=u32::MAX as usize)).unwrap_or(0);
+    let limit = params.limit(100, MAX_LIMIT);
     let words: Vec<&str> = [&q, &title, &artist, &album].into_iter().flatten().map(String::as_str).collect();
     let words = words.join(" ");
     if words.trim().is_empty() {
@@ -46,7 +47,7 @@ pub(crate) async fn find_tracks(
     params.finish()?;
 
     let plain = title.is_none() && artist.is_none() && album.is_none() && genre.is_none();
-    let wanted = page.skip.saturating_add(page.limit);
+    let wanted = skip.saturating_add(limit);
     let asked = if plain { wanted } else { wanted.saturating_mul(10).max(200) }.min(MOST_HITS);
     let ids: Vec<TrackId> = services.catalog.find_text(words, asked).await?.into_iter().map(|hit| hit.id).collect();
     let tracks = services.catalog.tracks(ids.clone()).await?;
@@ -59,7 +60,7 @@ pub(crate) async fn find_tracks(
             && within(album.as_deref(), fields.album.as_deref())
             && (genre.is_none() || genres.any(|one| within(genre.as_deref(), Some(one))))
     };
-    let found = ids.into_iter().filter_map(|id| tracks.remove(&id)).filter(holds).skip(page.skip).take(page.limit);
+    let found = ids.into_iter().filter_map(|id| tracks.remove(&id)).filter(holds).skip(skip).take(limit);
     Ok(Json(found.map(|track| TrackView::from(&track)).collect()))
 }
 

@@ -36,7 +36,7 @@ pub(crate) async fn delete_vector(
     }
     let spaces = match &asked {
         Some(space) => vec![space.clone()],
-        None => services.vectors.spaces().await?.into_iter().map(|coverage| coverage.space).collect(),
+        None => services.vectors.space_names().await?,
     };
     let mut removed = false;
     for space in spaces {

@@ -31,7 +31,7 @@ pub(crate) async fn put_vector(
     State(services): State<Services>,
     body: JsonBody,
 ) -> Result<(StatusCode, Json<VectorView>), ApiError> {
-    let input: VectorInput = body.read(Code::InvalidVector)?;
+    let input: VectorInput = body.read_object(Code::InvalidVector)?;
     let record = input.check().map_err(|errors| ApiError::fields(Code::InvalidVector, errors))?;
     let (id, space) = (record.track_id, record.space.clone());
     write::store(&services, vec![record]).await.map_err(|refused| refused.error)?;

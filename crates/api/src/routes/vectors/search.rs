@@ -13,7 +13,7 @@ use crate::Services;
 use crate::error::{ApiError, Code};
 use crate::extract::JsonBody;
 use crate::one_thread::on_one_thread;
-use crate::routes::similar::OptionsInput;
+use crate::routes::similar::{OptionsInput, WhyView};
 
 /// A vector, or a track that has one.
 #[derive(Deserialize, ToSchema)]
@@ -70,6 +70,8 @@ pub(crate) struct NeighbourView {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     relaxed: Vec<&'static str>,
+    /// What speaks for it.
+    why: WhyView,
     /// Further versions of the recording, where they are folded.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
@@ -88,7 +90,8 @@ impl From<Found> for NeighbourView {
             album: fields.album,
             genre: fields.genre,
             year: fields.year,
-            relaxed: found.why.relaxed,
+            relaxed: found.why.relaxed.clone(),
+            why: WhyView::from(found.why),
             versions: found.versions.into_iter().map(TrackId::get).collect(),
         }
     }
@@ -112,7 +115,7 @@ impl From<Found> for NeighbourView {
     )
 )]
 pub(crate) async fn search_vectors(State(services): State<Services>, body: JsonBody) -> Result<Response, ApiError> {
-    let query: VectorQuery = body.read(Code::InvalidVector)?;
+    let query: VectorQuery = body.read_object(Code::InvalidVector)?;
     let refuse = |error| ApiError::fields(Code::InvalidVector, vec![error]);
     let options = OptionsInput {
         filters: query.filters,
