@@ -24,10 +24,10 @@ impl JsonBody {
 
     /// The same where it must be an object: an array of the values would pass for one without its names.
     pub(crate) fn read_object<T: DeserializeOwned>(&self, code: Code) -> Result<T, ApiError> {
-        match self.0.trim_ascii_start().first() {
-            Some(b'[') => self.read::<Map<String, Value>>(code).and_then(|_| self.read(code)),
-            _ => self.read(code),
+        if self.0.trim_ascii_start().starts_with(b"[") {
+            self.read::<Map<String, Value>>(code)?;
         }
+        self.read(code)
     }
 }
 

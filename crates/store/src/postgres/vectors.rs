@@ -91,12 +91,12 @@ impl Vectors for PostgresStore {
         })
     }
 
-    /// Counting reads every vector's row: done again only where something was written since.
     async fn space_names(&self) -> Result<Vec<Space>, StoreError> {
         let all = read!(self.server, |client| spaces::all(client))?;
         Ok(all.into_iter().map(|(space, _)| space).collect())
     }
 
+    /// Counting reads every vector's row: done again only where something was written since.
     async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError> {
         let seen = read!(self.server, |client| snapshot(client))?;
         if let Some((_, known)) = self.counted().as_ref().filter(|(of, _)| *of == seen) {

@@ -47,12 +47,12 @@ impl Vectors for SqliteStore {
             .await
     }
 
-    /// Counting reads every vector's row: done again only where something was written since.
     async fn space_names(&self) -> Result<Vec<Space>, StoreError> {
         let all = self.readers.read(spaces::all).await?;
         Ok(all.into_iter().map(|(space, _)| space).collect())
     }
 
+    /// Counting reads every vector's row: done again only where something was written since.
     async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError> {
         let counted = Arc::clone(&self.counted);
         self.watcher
