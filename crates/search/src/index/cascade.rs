@@ -13,7 +13,7 @@ use super::bitmap::Bitmap;
 use super::codes::Query;
 use super::facts::Exclusions;
 use super::ranking::{Scored, Wanted};
-use super::segment::{CHUNK, Chunk, Segment};
+use super::segment::{CHUNK, Segment};
 use crate::kernels::{Factor, GROUP, Isa, Packed, add_up, at_least, multiply, scale};
 
 /// Reading the signs of every row costs as much as reading the coarse codes of this share of them.
@@ -22,18 +22,22 @@ const COARSE_COST: usize = 6;
 /// Fewer rows than this go through coarse codes at once.
 const ESTIMATED_FROM: usize = 8192;
 
-/// Standard deviations that a 1-bit estimate may lie below the truth before a neighbour is missed: one in 1,000 of those
-/// that only just belong to the answer, and fewer of the better ones.
-const BIT_DEVIATIONS: f32 = 3.1;
+/// Standard deviations that a 1-bit estimate may lie below the truth before a neighbour is missed, where 100,000 rows are
+/// compared and where a million are: one in 1,000 and one in 200 of those that only just belong to the answer, and fewer of
+/// the better ones. Each row more costs a large library more.
+const BIT_DEVIATIONS: (f32, f32) = (3.1, 2.6);
 
-/// The same of coarse estimates, where it is those of the noisiest row: one in 30,000, and fewer of the others.
-const COARSE_DEVIATIONS: f32 = 4.0;
+/// The same of coarse estimates, where it is those of the noisiest row: one in 30,000 and one in 2,000, and fewer of the others.
+const COARSE_DEVIATIONS: (f32, f32) = (4.0, 3.3);
 
 /// The same of fine estimates: one in 50,000,000.
 const FINE_DEVIATIONS: f32 = 5.5;
 
 /// Rows that are looked at closely to tell the others what to reach, a row wanted.
 const SEEDS: usize = 32;
+
+/// One chunk of so many is estimated first, to tell the others what to reach.
+const CHUNKS_SAMPLED: usize = 16;
 
 /// One row of so many is looked at to tell what the highest have.
 const SAMPLED: usize = 32;
@@ -45,6 +49,9 @@ const HIGHEST_OF: usize = 1024;
 struct Search<'a> {
     segment: &'a Segment,
     query: Query,
+    /// The codes of all rows, in pieces.
+    coarse: Vec<&'a [u8]>,
+    fine: Vec<&'a [u8]>,
     wanted: Wanted<'a>,
     passing: &'a Bitmap,
     exclusions: Exclusions,
@@ -58,8 +65,15 @@ struct Rough {
     reach: f32,
 }
 
-/// The `k` best rows that pass `filter`, best first. `query` is a unit vector of the segment's length; `room` is for
-/// estimates, 4 bytes a row, and may hold anything.
+/// Rows, and what is estimated of each.
+#[derive(Default)]
+pub(super) struct Estimates {
+    rows: Vec<u32>,
+    scores: Vec<f32>,
+}
+
+/// The `k` best rows that pass `filter`, best first. `query` is a unit vector of the segment's length; `room` may hold
+/// anything, and is kept from one search to the next to save the making of it.
 ///
 /// # Errors
 /// Where the disk does not give back the full vectors.
@@ -68,7 +82,7 @@ pub(super) fn nearest(
     query: Vec<f32>,
     k: usize,
     filter: &Filter,
-    room: &mut Vec<f32>,
+    room: &mut Estimates,
 ) -> io::Result<Vec<Hit>> {
     let passing = segment.passing(filter);
     if k == 0 || passing.count() == 0 {
@@ -77,6 +91,8 @@ pub(super) fn nearest(
     let search = Search {
         segment,
         query: segment.encoder().query(query),
+        coarse: segment.chunks.iter().map(|chunk| &*chunk.coarse).collect(),
+        fine: segment.chunks.iter().map(|chunk| &*chunk.fine).collect(),
         wanted: Wanted { k, of_one_artist: filter.max_per_artist, facts: &segment.facts },
         passing: &passing,
         exclusions: segment.exclusions(filter),
@@ -86,7 +102,7 @@ pub(super) fn nearest(
 }
 
 impl Search<'_> {
-    fn run(&self, room: &mut Vec<f32>) -> io::Result<Vec<Scored>> {
+    fn run(&self, room: &mut Estimates) -> io::Result<Vec<Scored>> {
         let (count, all) = (self.passing.count(), self.segment.ids.len());
         let seeds = SEEDS * self.wanted.k.max(8);
         let rows = match count >= ESTIMATED_FROM.max(seeds) && count * COARSE_COST >= all {
@@ -108,47 +124,53 @@ impl Search<'_> {
     }
 
     /// The rows whose 1-bit estimates may belong to the best, ascending; excluded ones are among them.
-    fn reaching_by_signs(&self, seeds: usize, estimates: &mut Vec<f32>) -> Vec<u32> {
-        self.estimate(estimates);
-        let noise = |score: f32| {
-            BIT_DEVIATIONS * self.segment.encoder().bit_noise(&self.query, score) + Factor::ROUNDING * score.abs()
-        };
-        let least = self.least(estimates, |row| row as u32, seeds, noise);
-        let mut rows = Vec::new();
-        at_least(self.segment.encoder().isa(), estimates, 0, least.unwrap_or(f32::MIN), &mut rows);
+    fn reaching_by_signs(&self, seeds: usize, room: &mut Estimates) -> Vec<u32> {
+        let encoder = self.segment.encoder();
+        let deviations = between(BIT_DEVIATIONS, self.passing.count());
+        let noise = |score: f32| deviations * encoder.bit_noise(&self.query, score) + Factor::ROUNDING * score.abs();
+        // What the best of some chunks have tells which estimates of the others are worth writing down.
+        let (some, others) = (0..self.segment.chunks.len()).partition::<Vec<_>, _>(|chunk| chunk % CHUNKS_SAMPLED == 0);
+        room.clear();
+        self.estimate(some, f32::MIN, room);
+        let bound = self.least(room, seeds / 4, noise).unwrap_or(f32::MIN);
+        self.estimate(others, bound, room);
+        let least = self.least(room, seeds, noise).unwrap_or(f32::MIN);
+        if least < bound {
+            // The best of all are misjudged by more than those of the sample were.
+            room.clear();
+            self.estimate(0..self.segment.chunks.len(), least, room);
+        }
+        let mut rows = room.at_least(encoder.isa(), least);
+        // Two runs that ascend: a stable sort merges them.
+        rows.sort();
         rows
     }
 
     /// The rows among these, which ascend, whose coarse estimates may belong to the best.
     fn reaching_coarsely(&self, rows: Vec<u32>, seeds: usize) -> Vec<u32> {
-        let (segment, estimates) = (self.segment, self.coarsely(&rows));
+        let (segment, scores) = (self.segment, self.coarsely(&rows));
+        let deviations = between(COARSE_DEVIATIONS, self.passing.count());
         let noise = |score: f32| {
-            COARSE_DEVIATIONS * segment.encoder().noise(&self.query, segment.coarse_noise, score)
+            deviations * segment.encoder().noise(&self.query, segment.coarse_noise, score)
                 + Factor::ROUNDING * score.abs()
         };
-        let Some(least) = self.least(&estimates, |at| rows[at], seeds, noise) else { return rows };
-        let mut left = Vec::new();
-        at_least(segment.encoder().isa(), &estimates, 0, least, &mut left);
-        left.iter_mut().for_each(|at| *at = rows[*at as usize]);
-        left
+        let estimates = Estimates { rows, scores };
+        match self.least(&estimates, seeds, noise) {
+            Some(least) => estimates.at_least(segment.encoder().isa(), least),
+            None => estimates.rows,
+        }
     }
 
     /// What a row's estimate must be at least for the row to be among the best, by a closer look at the `seeds` highest.
-    /// `None` where too few rows are known. `row` tells whose an estimate is, in ascending order; `noise` how far it may lie
-    /// below such a score.
-    fn least(
-        &self,
-        estimates: &[f32],
-        row: impl Fn(usize) -> u32,
-        mut seeds: usize,
-        noise: impl Fn(f32) -> f32,
-    ) -> Option<f32> {
+    /// `None` where too few rows are known. `noise` tells how far an estimate may lie below such a score.
+    fn least(&self, estimates: &Estimates, mut seeds: usize, noise: impl Fn(f32) -> f32) -> Option<f32> {
         let (best, seen) = loop {
-            let mut seen = highest(self.segment.encoder().isa(), estimates, seeds);
-            let found = seen.len();
-            seen.sort_unstable();
-            seen.retain(|at| self.admits(row(*at as usize)));
-            let rows: Vec<u32> = seen.iter().map(|at| row(*at as usize)).collect();
+            let highest = highest(self.segment.encoder().isa(), &estimates.scores, seeds);
+            let found = highest.len();
+            let of = |at: &u32| (estimates.rows[*at as usize], estimates.scores[*at as usize]);
+            let mut seen: Vec<(u32, f32)> = highest.iter().map(of).filter(|(row, _)| self.admits(*row)).collect();
+            seen.sort_unstable_by_key(|(row, _)| *row);
+            let rows: Vec<u32> = seen.iter().map(|(row, _)| *row).collect();
             let best = self.finely(&rows).into_iter().map(|rough| self.scored(rough.row, rough.estimate)).collect();
             let best = self.wanted.best(best);
             // A few artists may hold all of them: then more are asked.
@@ -159,84 +181,65 @@ impl Search<'_> {
         };
         let last = best.get(self.wanted.k - 1)?;
         // Rows that are much alike are misjudged alike: as far as the best ones were, others may be too.
-        let off = |best: &Scored| {
-            let at = seen.partition_point(|at| row(*at as usize) < best.row);
-            best.score - estimates[seen[at] as usize]
-        };
+        let off = |best: &Scored| best.score - seen[seen.partition_point(|(row, _)| *row < best.row)].1;
         let off = (best.iter().map(off).sum::<f32>() / best.len() as f32).max(0.0);
         Some(last.score - off - noise(last.score))
     }
 
-    /// An estimate a row; −∞ for rows that do not pass.
-    fn estimate(&self, all: &mut Vec<f32>) {
+    /// Adds the rows of some chunks that pass and whose 1-bit estimates are not below `least`.
+    fn estimate(&self, chunks: impl IntoIterator<Item = usize>, least: f32, found: &mut Estimates) {
         let isa = self.segment.encoder().isa();
-        all.resize(self.segment.chunks.len() * CHUNK, 0.0);
-        let mut sums = [0; CHUNK];
-        for ((index, chunk), estimates) in self.segment.chunks.iter().enumerate().zip(all.chunks_exact_mut(CHUNK)) {
+        let (mut sums, mut scores) = ([0; CHUNK], [0.0; CHUNK]);
+        for index in chunks {
             let words: [u64; CHUNK / 64] = std::array::from_fn(|word| self.passing.word(index * CHUNK / 64 + word));
             if words == [0; CHUNK / 64] {
-                estimates.fill(f32::NEG_INFINITY);
                 continue;
             }
+            let chunk = &self.segment.chunks[index];
             add_up(isa, &chunk.bits, &self.query.tables, &mut sums);
-            scale(isa, &sums, self.query.step, self.query.offset, &chunk.bit_factors, estimates);
-            for (word, estimates) in words.iter().zip(estimates.chunks_exact_mut(GROUP)) {
+            scale(isa, &sums, self.query.step, self.query.offset, &chunk.bit_factors, &mut scores);
+            for (word, scores) in words.iter().zip(scores.chunks_exact_mut(GROUP)) {
                 if *word == !0 {
                     continue;
                 }
                 let (mut passing, mut left) = ([f32::NEG_INFINITY; GROUP], *word);
                 while left != 0 {
                     let row = left.trailing_zeros() as usize;
-                    passing[row] = estimates[row];
+                    passing[row] = scores[row];
                     left &= left - 1;
                 }
-                estimates.copy_from_slice(&passing);
+                scores.copy_from_slice(&passing);
             }
+            let known = found.rows.len();
+            at_least(isa, &scores, index * CHUNK, least, &mut found.rows);
+            found.scores.extend(found.rows[known..].iter().map(|row| scores[*row as usize % CHUNK]));
         }
     }
 
-    /// Hands over each chunk in which some of these rows lie, which ascend, and where in it they do.
-    fn each_chunk(&self, rows: &[u32], mut each: impl FnMut(&Chunk, &[u16])) {
-        let mut picks = Vec::with_capacity(CHUNK);
-        for rows in rows.chunk_by(|a, b| *a as usize / CHUNK == *b as usize / CHUNK) {
-            picks.clear();
-            picks.extend(rows.iter().map(|row| (*row as usize % CHUNK) as u16));
-            each(&self.segment.chunks[rows[0] as usize / CHUNK], &picks);
-        }
-    }
-
-    /// The coarse estimates of some rows, which ascend.
+    /// The coarse estimates of some rows.
     fn coarsely(&self, rows: &[u32]) -> Vec<f32> {
-        let (isa, query) = (self.segment.encoder().isa(), &self.query);
-        let (mut estimates, mut products) = (Vec::with_capacity(rows.len()), [0; CHUNK]);
-        self.each_chunk(rows, |chunk, picks| {
-            let products = &mut products[..picks.len()];
-            multiply(isa, Packed::Two, &chunk.coarse, &query.bytes, picks, products);
-            let factors = picks.iter().map(|pick| chunk.coarse_factors[usize::from(*pick)].get());
-            estimates
-                .extend(products.iter().zip(factors).map(|(product, factor)| query.total(*product, None) * factor));
-        });
-        estimates
+        let mut products = vec![0; rows.len()];
+        multiply(self.segment.encoder().isa(), Packed::Two, &self.coarse, &self.query.bytes, rows, &mut products);
+        let estimate = |(row, product): (&u32, &i32)| {
+            let (chunk, at) = self.segment.place(*row);
+            self.query.total(*product, None) * chunk.coarse_factors[at].get()
+        };
+        rows.iter().zip(&products).map(estimate).collect()
     }
 
-    /// The fine estimates of some rows, which ascend.
+    /// The fine estimates of some rows.
     fn finely(&self, rows: &[u32]) -> Vec<Rough> {
         let (encoder, query) = (self.segment.encoder(), &self.query);
-        let (mut rough, mut rest) = (Vec::with_capacity(rows.len()), rows.iter());
-        let (mut coarse, mut fine) = ([0; CHUNK], [0; CHUNK]);
-        self.each_chunk(rows, |chunk, picks| {
-            let (coarse, fine) = (&mut coarse[..picks.len()], &mut fine[..picks.len()]);
-            multiply(encoder.isa(), Packed::Two, &chunk.coarse, &query.bytes, picks, coarse);
-            multiply(encoder.isa(), Packed::Four, &chunk.fine, &query.bytes, picks, fine);
-            let products = picks.iter().zip(coarse.iter().zip(&*fine));
-            rough.extend(products.zip(&mut rest).map(|((pick, (coarse, fine)), row)| {
-                let at = usize::from(*pick);
-                let estimate = query.total(*coarse, Some(*fine)) * chunk.fine_factors[at];
-                let reach = FINE_DEVIATIONS * encoder.noise(query, chunk.fine_noises[at], estimate);
-                Rough { row: *row, estimate, reach }
-            }));
-        });
-        rough
+        let (mut coarse, mut fine) = (vec![0; rows.len()], vec![0; rows.len()]);
+        multiply(encoder.isa(), Packed::Two, &self.coarse, &query.bytes, rows, &mut coarse);
+        multiply(encoder.isa(), Packed::Four, &self.fine, &query.bytes, rows, &mut fine);
+        let estimate = |(row, (coarse, fine)): (&u32, (&i32, &i32))| {
+            let (chunk, at) = self.segment.place(*row);
+            let estimate = query.total(*coarse, Some(*fine)) * chunk.fine_factors[at];
+            let reach = FINE_DEVIATIONS * encoder.noise(query, chunk.fine_noises[at], estimate);
+            Rough { row: *row, estimate, reach }
+        };
+        rows.iter().zip(coarse.iter().zip(&fine)).map(estimate).collect()
     }
 
     fn scored(&self, row: u32, score: f32) -> Scored {
@@ -276,7 +279,32 @@ impl Search<'_> {
     }
 }
 
-/// The rows with the highest estimates, up to `most`, in no order.
+/// From what holds for 100,000 rows to what holds for a million, by their logarithm.
+fn between((few, many): (f32, f32), rows: usize) -> f32 {
+    few + (many - few) * (rows as f32 / 1e5).log10().clamp(0.0, 1.0)
+}
+
+impl Estimates {
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.scores.clear();
+    }
+
+    /// The rows whose estimates are not below `least`, in their order.
+    fn at_least(&self, isa: Isa, least: f32) -> Vec<u32> {
+        let mut rows = Vec::new();
+        at_least(isa, &self.scores, 0, least, &mut rows);
+        rows.iter_mut().for_each(|at| *at = self.rows[*at as usize]);
+        rows
+    }
+
+    /// Bytes of memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.rows.capacity() * size_of::<u32>() + self.scores.capacity() * size_of::<f32>()
+    }
+}
+
+/// Where the highest estimates stand, up to `most`, in no order.
 fn highest(isa: Isa, estimates: &[f32], most: usize) -> Vec<u32> {
     let by_estimate = |a: &u32, b: &u32| estimates[*b as usize].total_cmp(&estimates[*a as usize]);
     let mut kept = likely_highest(isa, estimates, most).unwrap_or_else(|| {

@@ -263,7 +263,7 @@ mod tests {
 
     fn product(encoder: &Encoder, codes: &[u8], packed: Packed, query: &Query) -> i32 {
         let mut product = [0];
-        multiply(encoder.isa(), packed, codes, &query.bytes, &[0], &mut product);
+        multiply(encoder.isa(), packed, &[codes], &query.bytes, &[0], &mut product);
         product[0]
     }
 

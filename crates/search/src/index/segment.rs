@@ -14,10 +14,10 @@ use super::bitmap::Bitmap;
 use super::codes::{Encoded, Encoder, Scratch};
 use super::facts::{Exclusions, FactTable};
 use super::originals::Originals;
-use crate::kernels::{Factor, GROUP, Packed, place};
+use crate::kernels::{Factor, GROUP, PIECE, Packed, place};
 
 /// Rows that lie together. Memory grows by so many at a time and never moves.
-pub(super) const CHUNK: usize = 2048;
+pub(super) const CHUNK: usize = PIECE;
 
 /// Filters whose rows are remembered.
 const FILTERS: usize = 8;
@@ -111,6 +111,11 @@ impl Segment {
 
     pub(super) fn encoder(&self) -> &Encoder {
         &self.encoder
+    }
+
+    /// The chunk of a row, and where in it the row stands.
+    pub(super) fn place(&self, row: u32) -> (&Chunk, usize) {
+        (&self.chunks[row as usize / CHUNK], row as usize % CHUNK)
     }
 
     /// Tracks that are in.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use soniquebay_domain::{Facts, Filter, Hit, Range, TrackId, Vector, VectorChange, dot};
 
-use super::cascade::nearest;
+use super::cascade::{Estimates, nearest};
 use super::codes::Encoder;
 use super::rotation::random;
 use super::segment::{Segment, prepare};
@@ -19,6 +19,7 @@ struct Library {
     truth: HashMap<TrackId, (Vec<f32>, Facts)>,
     sequence: i64,
     state: u64,
+    room: Estimates,
 }
 
 impl Library {
@@ -26,7 +27,8 @@ impl Library {
     fn new(clusters: usize, spread: f32) -> Self {
         let encoder = Arc::new(Encoder::new(DIMS));
         let segment = Segment::new(Arc::clone(&encoder), &std::env::temp_dir());
-        let mut library = Self { segment, encoder, truth: HashMap::new(), sequence: 0, state: 7 };
+        let mut library =
+            Self { segment, encoder, truth: HashMap::new(), sequence: 0, state: 7, room: Estimates::default() };
         let centres: Vec<Vec<f32>> = (0..clusters).map(|_| library.direction()).collect();
         let mut points: Vec<Vec<f32>> = Vec::new();
         for number in 0..TRACKS {
@@ -82,7 +84,7 @@ impl Library {
             // The last numbers of a query may weigh less than those of the rows.
             query.iter_mut().skip(DIMS - 12).for_each(|n| *n *= [1.0, 0.5, 0.0][round % 3]);
             let query = Vector::new(query).unwrap().to_unit();
-            let hits = nearest(&self.segment, query.clone(), k, filter, &mut vec![f32::MAX; 9999]).unwrap();
+            let hits = nearest(&self.segment, query.clone(), k, filter, &mut self.room).unwrap();
             let expected = self.oracle(&query, k, filter);
             assert_eq!(hits.len(), expected.len(), "exactly k where k pass");
             for hit in &hits {

@@ -11,7 +11,7 @@ use std::arch::x86_64::{
     _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_srli_epi16, _mm512_storeu_si512,
 };
 
-use super::{AHEAD, GROUP, RUN};
+use super::{AHEAD, GROUP, RUN, row};
 
 /// # Safety
 ///
@@ -69,25 +69,25 @@ unsafe fn look_up(codes: *const u8, tables: *const [u8; 16]) -> __m512i {
 
 /// # Safety
 ///
-/// `query.len()` is a multiple of 256 and every pick a row of as many numbers in `rows`, of `BITS` bits, 2 or 4; `products`
+/// `query.len()` is a multiple of 256 and every pick a row of as many numbers in `pieces`, of `BITS` bits, 2 or 4; `products`
 /// are as many as `picks`.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(super) unsafe fn multiply<const BITS: u32>(rows: &[u8], query: &[i8], picks: &[u16], products: &mut [i32]) {
+pub(super) unsafe fn multiply<const BITS: u32>(pieces: &[&[u8]], query: &[i8], picks: &[u32], products: &mut [i32]) {
     let parts = 8 / BITS as usize;
     let width = query.len() / parts;
     let lowest = _mm512_set1_epi8((1 << BITS) - 1);
     for (i, product) in products.iter_mut().enumerate() {
         let mut sum = _mm512_setzero_si512();
         // SAFETY: the pick's row has `width` bytes, in steps of 64, and the query `parts` times as many numbers. A
-        // prefetched row is a pick too, so that its address is one of `rows`.
+        // prefetched row is a pick too, so that its address is one of the pieces'.
         unsafe {
             if let Some(next) = picks.get(i + AHEAD) {
-                let next = rows.as_ptr().add(usize::from(*next) * width);
+                let next = row(pieces, *next, width);
                 for line in (0..width).step_by(64) {
                     _mm_prefetch::<_MM_HINT_T0>(next.add(line).cast());
                 }
             }
-            let row = rows.as_ptr().add(usize::from(*picks.get_unchecked(i)) * width);
+            let row = row(pieces, *picks.get_unchecked(i), width);
             for run in (0..width).step_by(RUN * 64) {
                 let mut pairs = _mm512_setzero_si512();
                 for at in (run..width.min(run + RUN * 64)).step_by(64) {

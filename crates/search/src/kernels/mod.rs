@@ -26,6 +26,9 @@ pub(crate) const GROUP: usize = 64;
 /// Packed rows and queries have a multiple of so many numbers: 2 bits each are a cache line, and an AVX-512 register.
 pub(crate) const STRIDE: usize = 256;
 
+/// Packed rows that lie together.
+pub(crate) const PIECE: usize = 2048;
+
 /// Registers of codes whose products with a query are added up in 16 bits: two of at most 15 · 127 each time, twice a register of
 /// 4-bit numbers; of 2-bit ones a fifth of that, four times.
 #[cfg(target_arch = "x86_64")]
@@ -108,37 +111,53 @@ impl Packed {
     }
 }
 
-/// `products[i]` = row `picks[i]` of `rows` · `query`. A row has as many numbers as the query, of which none is −128 and there
-/// are 4,096 at most.
+/// `products[i]` = row `picks[i]` of `pieces` · `query`. Each piece has [`PIECE`] rows, but the last one, which may have fewer. A
+/// row has as many numbers as the query, of which none is −128 and there are 4,096 at most.
 ///
 /// # Panics
 /// Where a pick lies outside the rows, or the query's length is no multiple of [`STRIDE`].
-pub(crate) fn multiply(isa: Isa, packed: Packed, rows: &[u8], query: &[i8], picks: &[u16], products: &mut [i32]) {
+pub(crate) fn multiply(isa: Isa, packed: Packed, pieces: &[&[u8]], query: &[i8], picks: &[u32], products: &mut [i32]) {
     assert!(!query.is_empty() && query.len().is_multiple_of(STRIDE), "a query of {} numbers", query.len());
     assert_eq!(picks.len(), products.len(), "one product a pick");
-    let count = rows.len() / packed.width(query.len());
-    assert!(picks.iter().all(|pick| usize::from(*pick) < count), "a pick outside of {count} rows");
+    let rows = |piece: &[u8]| piece.len() / packed.width(query.len());
+    let (last, whole) = pieces.split_last().map_or((0, pieces), |(last, whole)| (rows(last), whole));
+    assert!(whole.iter().all(|piece| rows(piece) == PIECE), "pieces of other than {PIECE} rows");
+    let count = whole.len() * PIECE + last.min(PIECE);
+    assert!(picks.iter().all(|pick| (*pick as usize) < count), "a pick outside of {count} rows");
     match (isa.kind(), packed) {
         // SAFETY: the `Isa` proves AVX-512F and BW; picks and lengths are checked above.
         #[cfg(target_arch = "x86_64")]
-        (Kind::Avx512, Packed::Two) => unsafe { avx512::multiply::<2>(rows, query, picks, products) },
+        (Kind::Avx512, Packed::Two) => unsafe { avx512::multiply::<2>(pieces, query, picks, products) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        (Kind::Avx512, Packed::Four) => unsafe { avx512::multiply::<4>(rows, query, picks, products) },
+        (Kind::Avx512, Packed::Four) => unsafe { avx512::multiply::<4>(pieces, query, picks, products) },
         // SAFETY: the `Isa` proves AVX2; picks and lengths are checked above.
         #[cfg(target_arch = "x86_64")]
-        (Kind::Avx2, Packed::Two) => unsafe { avx2::multiply::<2>(rows, query, picks, products) },
+        (Kind::Avx2, Packed::Two) => unsafe { avx2::multiply::<2>(pieces, query, picks, products) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        (Kind::Avx2, Packed::Four) => unsafe { avx2::multiply::<4>(rows, query, picks, products) },
+        (Kind::Avx2, Packed::Four) => unsafe { avx2::multiply::<4>(pieces, query, picks, products) },
         // SAFETY: the `Isa` proves NEON; picks and lengths are checked above.
         #[cfg(target_arch = "aarch64")]
-        (Kind::Neon, Packed::Two) => unsafe { neon::multiply::<2>(rows, query, picks, products) },
+        (Kind::Neon, Packed::Two) => unsafe { neon::multiply::<2>(pieces, query, picks, products) },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
-        (Kind::Neon, Packed::Four) => unsafe { neon::multiply::<4>(rows, query, picks, products) },
-        (Kind::Portable, packed) => portable::multiply(packed, rows, query, picks, products),
+        (Kind::Neon, Packed::Four) => unsafe { neon::multiply::<4>(pieces, query, picks, products) },
+        (Kind::Portable, packed) => portable::multiply(packed, pieces, query, picks, products),
     }
+}
+
+/// Where a row begins.
+///
+/// # Safety
+///
+/// `pick` is one of the rows of `width` bytes in these pieces.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[inline(always)]
+unsafe fn row(pieces: &[&[u8]], pick: u32, width: usize) -> *const u8 {
+    let (piece, at) = (pick as usize / PIECE, pick as usize % PIECE);
+    // SAFETY: the caller vouches for the row.
+    unsafe { pieces.get_unchecked(piece).as_ptr().add(at * width) }
 }
 
 /// What a sum under a row's code is multiplied with: the upper half of a single-precision number (bfloat16), as a scan reads

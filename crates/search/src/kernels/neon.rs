@@ -6,7 +6,7 @@ use std::arch::aarch64::{
     vreinterpretq_s8_u8, vreinterpretq_u16_u8, vshrq_n_u8, vshrq_n_u16, vst1q_u16,
 };
 
-use super::GROUP;
+use super::{GROUP, row};
 
 /// # Safety
 ///
@@ -54,10 +54,10 @@ unsafe fn look_up(codes: *const u8, tables: *const [u8; 16]) -> uint8x16_t {
 
 /// # Safety
 ///
-/// `query.len()` is a multiple of 256 and every pick a row of as many numbers in `rows`, of `BITS` bits, 2 or 4; `products`
+/// `query.len()` is a multiple of 256 and every pick a row of as many numbers in `pieces`, of `BITS` bits, 2 or 4; `products`
 /// are as many as `picks`.
 #[target_feature(enable = "neon")]
-pub(super) unsafe fn multiply<const BITS: i32>(rows: &[u8], query: &[i8], picks: &[u16], products: &mut [i32]) {
+pub(super) unsafe fn multiply<const BITS: i32>(pieces: &[&[u8]], query: &[i8], picks: &[u32], products: &mut [i32]) {
     let parts = 8 / BITS as usize;
     let width = query.len() / parts;
     let lowest = vdupq_n_u8((1 << BITS) - 1);
@@ -65,7 +65,7 @@ pub(super) unsafe fn multiply<const BITS: i32>(rows: &[u8], query: &[i8], picks:
         let mut sums = [vdupq_n_s32(0); 2];
         // SAFETY: the pick's row has `width` bytes, in steps of 16, and the query `parts` times as many numbers.
         unsafe {
-            let row = rows.as_ptr().add(usize::from(*pick) * width);
+            let row = row(pieces, *pick, width);
             for at in (0..width).step_by(16) {
                 let mut codes = vld1q_u8(row.add(at));
                 for part in 0..parts {

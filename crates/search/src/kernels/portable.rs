@@ -1,6 +1,6 @@
 //! Plain Rust: what the other kernels are tested against, and what runs where there are none.
 
-use super::{Factor, GROUP, Packed, place};
+use super::{Factor, GROUP, PIECE, Packed, place};
 
 pub(super) fn add_up(codes: &[u8], tables: &[[u8; 16]], sums: &mut [u16]) {
     for (group, sums) in codes.chunks_exact(GROUP * tables.len() / 2).zip(sums.chunks_exact_mut(GROUP)) {
@@ -14,10 +14,10 @@ pub(super) fn add_up(codes: &[u8], tables: &[[u8; 16]], sums: &mut [u16]) {
     }
 }
 
-pub(super) fn multiply(packed: Packed, rows: &[u8], query: &[i8], picks: &[u16], products: &mut [i32]) {
+pub(super) fn multiply(packed: Packed, pieces: &[&[u8]], query: &[i8], picks: &[u32], products: &mut [i32]) {
     let (bits, width) = (packed.bits(), packed.width(query.len()));
     for (pick, product) in picks.iter().zip(products) {
-        let row = &rows[usize::from(*pick) * width..][..width];
+        let row = &pieces[*pick as usize / PIECE][*pick as usize % PIECE * width..][..width];
         let part = |(part, query): (usize, &[i8])| -> i32 {
             let number = |byte: &u8| i32::from(byte >> (part * bits) & ((1 << bits) - 1));
             row.iter().zip(query).map(|(byte, query)| number(byte) * i32::from(*query)).sum()

@@ -1,4 +1,4 @@
-use super::{Factor, GROUP, Isa, Packed, STRIDE, Tables, add_up, at_least, multiply, place, scale, turn};
+use super::{Factor, GROUP, Isa, PIECE, Packed, STRIDE, Tables, add_up, at_least, multiply, place, scale, turn};
 
 /// A small reproducible generator: the tests need variety, not quality.
 struct Noise(u64);
@@ -59,7 +59,8 @@ fn every_kernel_multiplies_exactly() {
     {
         // The largest products too: nothing may overflow.
         for extreme in [false, true] {
-            let count = 1 + noise.below(60);
+            let whole = if numbers == 256 { PIECE } else { 0 };
+            let count = whole + 1 + noise.below(60);
             let number =
                 |noise: &mut Noise| if extreme { (1 << packed.bits()) - 1 } else { noise.below(1 << packed.bits()) };
             let rows: Vec<Vec<u8>> =
@@ -68,9 +69,9 @@ fn every_kernel_multiplies_exactly() {
                 true => vec![if noise.below(2) == 0 { 127 } else { -127 }; numbers],
                 false => (0..numbers).map(|_| (noise.below(255) as i64 - 127) as i8).collect(),
             };
-            let picks: Vec<u16> = (0..noise.below(40)).map(|_| noise.below(count) as u16).collect();
-            let product = |pick: &u16| -> i32 {
-                rows[usize::from(*pick)].iter().zip(&query).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum()
+            let picks: Vec<u32> = (0..noise.below(40)).map(|_| noise.below(count) as u32).collect();
+            let product = |pick: &u32| -> i32 {
+                rows[*pick as usize].iter().zip(&query).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum()
             };
             let expected: Vec<i32> = picks.iter().map(product).collect();
             let width = packed.width(numbers);
@@ -82,7 +83,7 @@ fn every_kernel_multiplies_exactly() {
             }
             for isa in Isa::available() {
                 let mut products = vec![7; picks.len()];
-                multiply(isa, packed, &codes, &query, &picks, &mut products);
+                multiply(isa, packed, &codes.chunks(PIECE * width).collect::<Vec<_>>(), &query, &picks, &mut products);
                 assert_eq!(products, expected, "{} {packed:?} {numbers}", isa.name());
             }
         }
@@ -155,19 +156,25 @@ fn every_kernel_turns_alike_to_the_last_bit() {
 #[test]
 #[should_panic(expected = "a pick outside of 2 rows")]
 fn a_pick_outside_is_refused() {
-    multiply(Isa::detect(), Packed::Four, &[0; STRIDE + 127], &[0; STRIDE], &[1, 2], &mut [0; 2]);
+    multiply(Isa::detect(), Packed::Four, &[&[0; STRIDE + 127]], &[0; STRIDE], &[1, 2], &mut [0; 2]);
+}
+
+#[test]
+#[should_panic(expected = "pieces of other than 2048 rows")]
+fn a_short_piece_is_refused() {
+    multiply(Isa::detect(), Packed::Four, &[&[0; STRIDE], &[0; STRIDE]], &[0; STRIDE], &[3], &mut [0; 1]);
 }
 
 #[test]
 #[should_panic(expected = "one product a pick")]
 fn a_missing_product_is_refused() {
-    multiply(Isa::detect(), Packed::Two, &[0; STRIDE], &[0; STRIDE], &[0, 0], &mut [0; 1]);
+    multiply(Isa::detect(), Packed::Two, &[&[0; STRIDE]], &[0; STRIDE], &[0, 0], &mut [0; 1]);
 }
 
 #[test]
 #[should_panic(expected = "a query of 255 numbers")]
 fn a_query_that_is_not_padded_is_refused() {
-    multiply(Isa::detect(), Packed::Two, &[0; STRIDE], &[0; STRIDE - 1], &[0], &mut [0; 1]);
+    multiply(Isa::detect(), Packed::Two, &[&[0; STRIDE]], &[0; STRIDE - 1], &[0], &mut [0; 1]);
 }
 
 #[test]
