@@ -6,10 +6,22 @@ use unicode_normalization::char::is_combining_mark;
 /// "  Beyoncé " and "BEYONCE" fold to the same text; "AC/DC" and "ACDC" do not.
 pub fn fold(text: &str) -> String {
     // Most names are plain, and folded often.
+    if is_tidy(text.as_bytes()) {
+        return text.to_ascii_lowercase();
+    }
     if text.is_ascii() {
         return gather(text.len(), text.chars().map(|character| character.to_ascii_lowercase()));
     }
     gather(text.len(), text.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase))
+}
+
+/// Whether ASCII text has no control characters, and single spaces inside alone.
+fn is_tidy(text: &[u8]) -> bool {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~');
+    text.iter().all(is_plain)
+        && !text.windows(2).any(|two| two == b"  ")
+        && text.first() != Some(&b' ')
+        && text.last() != Some(&b' ')
 }
 
 fn gather(length: usize, characters: impl Iterator<Item = char>) -> String {

@@ -39,9 +39,9 @@ pub use ports::{
     Event, EventBus, FileState, Fingerprint, Happening, Heard, Hit, JobCounts, JobQueue, Keys, Made, MakeError, Maker,
     Outcome, Progress, Purpose, QueueCounts, Reconcile, SettledJob, Settlement, SpaceCoverage, StoreError,
     StoredVector, Subject, Target, TextHit, TextKey, TrackEvent, TrackState, TrackWrite, Tracks, VectorChange,
-    VectorIndex, VectorStore, VectorWrite, Vectorizer, Vectors, WriteMode,
+    VectorChanges, VectorIndex, VectorStore, VectorWrite, Vectorizer, Vectors, WriteMode,
 };
 pub use space::{Space, SpaceError};
 pub use track::{Features, Identity, Track, TrackFields, TrackId};
-pub use vector::{Vector, VectorError, cosine, dot};
+pub use vector::{Vector, VectorError, cosine, dot, scale_to_unit};
 pub use waiting::{may_wait, where_it_may_wait};

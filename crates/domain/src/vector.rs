@@ -29,11 +29,17 @@ pub enum VectorError {
 impl Vector {
     /// Checks the numbers and keeps them as they are.
     pub fn new(values: Vec<f32>) -> Result<Self, VectorError> {
+        Self::check(&values)?;
+        Ok(Self(values))
+    }
+
+    /// Whether numbers are a vector.
+    pub fn check(values: &[f32]) -> Result<(), VectorError> {
         if values.is_empty() || values.len() > Space::MAX_DIMS {
             return Err(VectorError::Length(values.len()));
         }
         // Squares of single precision do not overflow in double: their sum is finite where all numbers are.
-        let norm = norm(&values);
+        let norm = norm(values);
         if !norm.is_finite()
             && let Some(index) = values.iter().position(|v| !v.is_finite())
         {
@@ -42,7 +48,7 @@ impl Vector {
         if norm < 1e-12 {
             return Err(VectorError::Zero);
         }
-        Ok(Self(values))
+        Ok(())
     }
 
     /// The same, of a given length.
@@ -60,14 +66,8 @@ impl Vector {
 
     /// The numbers, scaled to length 1.
     pub fn to_unit(&self) -> Vec<f32> {
-        self.clone().into_unit()
-    }
-
-    /// The same, in their place.
-    pub fn into_unit(self) -> Vec<f32> {
-        let norm = norm(&self.0);
-        let mut numbers = self.0;
-        numbers.iter_mut().for_each(|v| *v = (f64::from(*v) / norm) as f32);
+        let mut numbers = self.0.clone();
+        scale_to_unit(&mut numbers);
         numbers
     }
 
@@ -75,6 +75,12 @@ impl Vector {
     pub fn into_inner(self) -> Vec<f32> {
         self.0
     }
+}
+
+/// Scales a vector's numbers to length 1, in their place.
+pub fn scale_to_unit(numbers: &mut [f32]) {
+    let factor = norm(numbers).recip();
+    numbers.iter_mut().for_each(|v| *v = (f64::from(*v) * factor) as f32);
 }
 
 /// Euclidean length, summed in double precision so that large finite numbers do not overflow; in eight sums, as one alone

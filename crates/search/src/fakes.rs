@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use soniquebay_domain::{
     Applied, Catalog, CatalogCounts, Change, ContentHash, EmbedError, Facts, FileState, Fingerprint, MetadataHash,
     Outcome, Space, SpaceCoverage, StoreError, StoredVector, Target, TextHit, Timestamp, Track, TrackFields, TrackId,
-    TrackPatch, TrackState, TrackWrite, Tracks, Vector, VectorChange, VectorStore, VectorWrite, Vectorizer, Vectors,
+    TrackPatch, TrackState, TrackWrite, Tracks, Vector, VectorChanges, VectorStore, VectorWrite, Vectorizer, Vectors,
     fold,
 };
 
@@ -255,15 +255,21 @@ impl VectorStore for Library {
         Ok(ids.into_iter().filter(|id| state.tracks.contains_key(id)).map(of).collect())
     }
 
-    async fn changes(&self, space: &Space, sequence: i64, limit: usize) -> Result<Vec<VectorChange>, StoreError> {
+    async fn changes(&self, space: &Space, sequence: i64, limit: usize) -> Result<VectorChanges, StoreError> {
         let state = self.state();
         let since = state.log.iter().enumerate().skip(sequence as usize).filter(|(_, entry)| entry.0 == *space);
-        let change = |(index, entry): (usize, &(Space, TrackId))| VectorChange {
-            sequence: index as i64 + 1,
-            track_id: entry.1,
-            now: state.vectors.get(entry).map(|vector| (vector.clone(), Facts::of(&state.tracks[&entry.1].fields))),
-        };
-        Ok(since.take(limit).map(change).collect())
+        let mut changes = VectorChanges::default();
+        for (index, entry) in since.take(limit) {
+            let sequence = index as i64 + 1;
+            match state.vectors.get(entry) {
+                Some(vector) => {
+                    let facts = Facts::of(&state.tracks[&entry.1].fields);
+                    changes.stored(sequence, entry.1, vector.as_slice().iter().copied(), facts).unwrap();
+                }
+                None => changes.removed(sequence, entry.1),
+            }
+        }
+        Ok(changes)
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 use soniquebay_api::{combined_router, index_check};
 use soniquebay_domain::{
     Facts, Filter, Fingerprint, Space, SpaceCoverage, StoreError, StoredVector, TrackId, TrackState, Vector,
-    VectorChange, VectorStore, VectorWrite, Vectors,
+    VectorChanges, VectorStore, VectorWrite, Vectors,
 };
 use soniquebay_search::{MemoryIndex, Recommender, Serving};
 use tokio::sync::{Semaphore, mpsc};
@@ -63,15 +63,14 @@ impl VectorStore for HeldBack {
         Ok(Vec::new())
     }
 
-    async fn changes(&self, _: &Space, sequence: i64, limit: usize) -> Result<Vec<VectorChange>, StoreError> {
+    async fn changes(&self, _: &Space, sequence: i64, limit: usize) -> Result<VectorChanges, StoreError> {
         self.read.send(sequence).unwrap();
         self.let_through.acquire().await.unwrap().forget();
-        let change = |sequence| VectorChange {
-            sequence,
-            track_id: TrackId::new(sequence).unwrap(),
-            now: Some((Vector::new(vec![1.0, 0.0, 0.0]).unwrap(), Facts::default())),
-        };
-        Ok((sequence + 1..=CHANGES).take(limit).map(change).collect())
+        let mut changes = VectorChanges::default();
+        for sequence in (sequence + 1..=CHANGES).take(limit) {
+            changes.stored(sequence, TrackId::new(sequence).unwrap(), [1.0, 0.0, 0.0], Facts::default()).unwrap();
+        }
+        Ok(changes)
     }
 }
 

@@ -1,12 +1,14 @@
 //! Vectors by track and space, and what is nearest.
 
 use std::collections::HashMap;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::{
     ContentHash, Facts, Filter, Fingerprint, MetadataHash, Space, StoreError, Timestamp, TrackFields, TrackId, Vector,
+    VectorError,
 };
 
 /// How far a track's vector in a space is.
@@ -66,15 +68,71 @@ pub struct StoredVector {
     pub updated_at: Timestamp,
 }
 
-/// One step of the change log: the vector now, or `None` where it is gone.
+/// One step of the change log.
 #[derive(Clone, Debug)]
 pub struct VectorChange {
     /// Grows with each change.
     pub sequence: i64,
     /// Whose.
     pub track_id: TrackId,
-    /// The numbers and what filters ask of the track, or nothing.
-    pub now: Option<(Vector, Facts)>,
+    /// What filters ask of the track now, or `None` where its vector is gone.
+    pub now: Option<Facts>,
+    /// Where its numbers lie among those of all changes.
+    pub numbers: Range<usize>,
+}
+
+/// Steps of the change log, oldest first. All their vectors are one piece of memory: libraries of millions are read so.
+#[derive(Clone, Debug, Default)]
+pub struct VectorChanges {
+    changes: Vec<VectorChange>,
+    numbers: Vec<f32>,
+}
+
+impl VectorChanges {
+    /// Adds a change after which the track has these numbers and facts.
+    ///
+    /// # Errors
+    /// Where the numbers are no vector. Nothing is added then.
+    pub fn stored(
+        &mut self,
+        sequence: i64,
+        track_id: TrackId,
+        numbers: impl IntoIterator<Item = f32>,
+        facts: Facts,
+    ) -> Result<(), VectorError> {
+        let start = self.numbers.len();
+        self.numbers.extend(numbers);
+        if let Err(error) = Vector::check(&self.numbers[start..]) {
+            self.numbers.truncate(start);
+            return Err(error);
+        }
+        let numbers = start..self.numbers.len();
+        self.changes.push(VectorChange { sequence, track_id, now: Some(facts), numbers });
+        Ok(())
+    }
+
+    /// Adds a change after which the track has no vector.
+    pub fn removed(&mut self, sequence: i64, track_id: TrackId) {
+        self.changes.push(VectorChange { sequence, track_id, now: None, numbers: 0..0 });
+    }
+
+    /// A change's numbers as they are stored; none where the vector is gone.
+    pub fn numbers(&self, change: &VectorChange) -> &[f32] {
+        &self.numbers[change.numbers.clone()]
+    }
+
+    /// The changes, and the numbers of all.
+    pub fn into_parts(self) -> (Vec<VectorChange>, Vec<f32>) {
+        (self.changes, self.numbers)
+    }
+}
+
+impl Deref for VectorChanges {
+    type Target = [VectorChange];
+
+    fn deref(&self) -> &[VectorChange] {
+        &self.changes
+    }
 }
 
 /// How full a space is.
@@ -149,7 +207,7 @@ pub trait VectorStore: Vectors {
     async fn states(&self, space: &Space, ids: Vec<TrackId>) -> Result<Vec<(TrackId, TrackState)>, StoreError>;
 
     /// Up to `limit` changes after `sequence` in a space, oldest first.
-    async fn changes(&self, space: &Space, sequence: i64, limit: usize) -> Result<Vec<VectorChange>, StoreError>;
+    async fn changes(&self, space: &Space, sequence: i64, limit: usize) -> Result<VectorChanges, StoreError>;
 }
 
 /// A track near a query.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use soniquebay_domain::{
-    Facts, Fingerprint, Space, SpaceCoverage, StoreError, StoredVector, TrackId, TrackState, Vector, VectorChange,
+    Facts, Fingerprint, Space, SpaceCoverage, StoreError, StoredVector, TrackId, TrackState, VectorChanges,
     VectorStore, VectorWrite, Vectors,
 };
 
@@ -154,15 +154,16 @@ impl VectorStore for Log {
         Ok(Vec::new())
     }
 
-    async fn changes(&self, _: &Space, sequence: i64, limit: usize) -> Result<Vec<VectorChange>, StoreError> {
+    async fn changes(&self, _: &Space, sequence: i64, limit: usize) -> Result<VectorChanges, StoreError> {
         let (from, visible) = (sequence as usize, self.visible.load(Ordering::Acquire));
-        let change = |row: usize| {
-            let vector = Vector::new(self.library.vectors[row * DIMS..][..DIMS].to_vec());
-            let vector = vector.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let mut changes = VectorChanges::default();
+        for row in from..visible.min(from + limit) {
             let track_id = TrackId::new(row as i64 + 1).ok_or(StoreError::Overloaded)?;
-            Ok(VectorChange { sequence: row as i64 + 1, track_id, now: Some((vector, facts(row))) })
-        };
-        (from..visible.min(from + limit)).map(change).collect()
+            let numbers = self.library.vectors[row * DIMS..][..DIMS].iter().copied();
+            let stored = changes.stored(row as i64 + 1, track_id, numbers, facts(row));
+            stored.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        }
+        Ok(changes)
     }
 }
 

@@ -91,8 +91,8 @@ pub(super) fn nearest(
     let search = Search {
         segment,
         query: segment.encoder().query(query),
-        coarse: segment.chunks.iter().map(|chunk| &*chunk.coarse).collect(),
-        fine: segment.chunks.iter().map(|chunk| &*chunk.fine).collect(),
+        coarse: segment.coarse.chunks(),
+        fine: segment.fine.chunks(),
         wanted: Wanted { k, of_one_artist: filter.max_per_artist, facts: &segment.facts },
         passing: &passing,
         exclusions: segment.exclusions(filter),
@@ -196,7 +196,7 @@ impl Search<'_> {
                 continue;
             }
             let chunk = &self.segment.chunks[index];
-            add_up(isa, &chunk.bits, &self.query.tables, &mut sums);
+            add_up(isa, self.segment.bits.chunk(index), &self.query.tables, &mut sums);
             scale(isa, &sums, self.query.step, self.query.offset, &chunk.bit_factors, &mut scores);
             for (word, scores) in words.iter().zip(scores.chunks_exact_mut(GROUP)) {
                 if *word == !0 {

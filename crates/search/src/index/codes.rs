@@ -4,7 +4,7 @@
 //! number, and one factor that makes the estimate right on average.
 
 use super::rotation::Rotation;
-use crate::kernels::{Isa, Packed, Tables};
+use crate::kernels::{Isa, Packed, Quantized, Steps, Sums, Tables, pack, quantize};
 
 /// Standard deviation of a 1-bit estimate times the square root of the bits, for a query at right angles to the vector:
 /// √(π/2 − 1), as a sign keeps √(2/π) of a normally distributed number.
@@ -13,19 +13,13 @@ const BIT_NOISE: f32 = 0.7555;
 /// What a sum under a vector's signs is multiplied with, times the square root of the bits: √(π/2).
 const BIT_FACTOR: f32 = 1.2533;
 
-/// One step of a coarse number, where the numbers have a standard deviation of 1. For coarse numbers alone 1 would be best,
-/// with a noise of 0.36 instead of 0.38; a wider step leaves the fine ones less to reach for.
-const COARSE_STEP: f32 = 1.2;
-
-/// One step of a fine number. Eight make a coarse one; sixteen reach a coarse step beyond the outermost ones.
-const FINE_STEP: f32 = 0.15;
+/// The steps of coarse and of fine numbers, where the numbers have a standard deviation of 1. For coarse numbers alone 1 would
+/// be best, with a noise of 0.36 instead of 0.38; a wider step leaves the fine ones less to reach for. Eight fine steps make
+/// a coarse one; sixteen reach a coarse step beyond the outermost ones.
+const STEPS: Steps = Steps { coarse: 1.2, fine: 0.15 };
 
 /// The fine steps between a row's lowest level and its zero, as a coarse step is worth eight.
 const MIDDLE: f32 = 1.5 * 8.0 + 7.5;
-
-/// Added to a number of at most 22 bits, it leaves the nearest whole one in the lowest bits, in one step for as many
-/// numbers as a register holds.
-const ROUNDING: f32 = 12_582_912.0;
 
 /// From unit vectors of one length to codes.
 pub(super) struct Encoder {
@@ -34,12 +28,9 @@ pub(super) struct Encoder {
     isa: Isa,
 }
 
-/// A unit vector in its precisions.
+/// What estimates by a vector's codes are multiplied with, and how good they are.
+#[derive(Clone, Copy)]
 pub(super) struct Encoded {
-    /// As it came.
-    pub(super) unit: Vec<f32>,
-    /// Signs, coarse and fine code, one behind the other: one piece of memory, as libraries of millions are loaded.
-    codes: Box<[u8]>,
     /// From the sum of the query's numbers under the signs to the estimate.
     pub(super) bit_factor: f32,
     /// Of the rotated vector, rounded to four levels.
@@ -57,22 +48,11 @@ pub(super) struct Rounded {
     pub(super) noise: f32,
 }
 
-impl Encoded {
-    /// Signs of the rotated vector, eight a byte, the first one lowest; coarse code; fine code.
-    pub(super) fn codes(&self) -> [&[u8]; 3] {
-        let eighth = self.codes.len() / 7;
-        let (bits, rest) = self.codes.split_at(eighth);
-        let (coarse, fine) = rest.split_at(2 * eighth);
-        [bits, coarse, fine]
-    }
-}
-
 /// Room to work in, for many vectors.
 #[derive(Default)]
 pub(super) struct Scratch {
     rotated: Vec<f32>,
-    coarse: Vec<u8>,
-    fine: Vec<u8>,
+    levels: Vec<u8>,
 }
 
 /// A unit query, ready for each precision.
@@ -144,44 +124,37 @@ impl Encoder {
         ((noise.powi(2) * apart + query.rest.powi(2)) / self.rotation.width() as f32).sqrt()
     }
 
-    pub(super) fn encode(&self, unit: Vec<f32>, scratch: &mut Scratch) -> Encoded {
-        let Scratch { rotated, coarse, fine } = scratch;
-        self.rotation.apply(self.isa, &unit, rotated);
-        let width = rotated.len();
-        let byte = |eight: &[f32]| eight.iter().rev().fold(0, |byte, n| byte << 1 | u8::from(*n >= 0.0));
-        let mut codes = Vec::with_capacity(7 * width / 8);
-        codes.extend(rotated.chunks_exact(8).map(byte));
+    /// Bytes of a vector's three codes.
+    pub(super) fn code_width(&self) -> usize {
+        self.bit_width() + self.width(Packed::Two) + self.width(Packed::Four)
+    }
 
+    /// A vector's three codes apart: the signs of the rotated vector, eight a byte, the first one lowest; the coarse code;
+    /// the fine code.
+    pub(super) fn apart<'a>(&self, codes: &'a [u8]) -> [&'a [u8]; 3] {
+        let (bits, rest) = codes.split_at(self.bit_width());
+        let (coarse, fine) = rest.split_at(self.width(Packed::Two));
+        [bits, coarse, fine]
+    }
+
+    /// Writes a unit vector's codes, one behind the other, into `codes`, [`Self::code_width`] bytes.
+    pub(super) fn encode(&self, unit: &[f32], scratch: &mut Scratch, codes: &mut [u8]) -> Encoded {
+        let Scratch { rotated, levels } = scratch;
+        self.rotation.apply(self.isa, unit, rotated);
+        let width = rotated.len();
+        levels.resize(2 * width, 0);
+        let (coarse, fine) = levels.split_at_mut(width);
+        let (bits, packed) = codes.split_at_mut(self.bit_width());
         let root = (width as f32).sqrt();
-        coarse.resize(width, 0);
-        fine.resize(width, 0);
-        let mut lengths = [0f32; LANES];
-        let (mut coarse_sums, mut fine_sums) = (Sums::default(), Sums::default());
-        let levels = coarse.as_chunks_mut::<LANES>().0.iter_mut().zip(fine.as_chunks_mut::<LANES>().0);
-        for (numbers, (coarse, fine)) in rotated.as_chunks::<LANES>().0.iter().zip(levels) {
-            for lane in 0..LANES {
-                let number = numbers[lane] * root;
-                lengths[lane] += number.abs();
-                let (code, level) = rounded(number * COARSE_STEP.recip() + 1.5, 3.0);
-                coarse[lane] = code;
-                let value = (level - 1.5) * COARSE_STEP;
-                coarse_sums.add(lane, value, number);
-                let (code, level) = rounded((number - value) * FINE_STEP.recip() + 7.5, 15.0);
-                fine[lane] = code;
-                fine_sums.add(lane, value + (level - 7.5) * FINE_STEP, number);
-            }
-        }
-        let (first, rest) = coarse.split_at(width / 2);
-        let ((a, b), (c, d)) = (first.split_at(width / 4), rest.split_at(width / 4));
-        codes.extend(a.iter().zip(b).zip(c.iter().zip(d)).map(|((a, b), (c, d))| a | b << 2 | c << 4 | d << 6));
-        let (a, b) = fine.split_at(width / 2);
-        codes.extend(a.iter().zip(b).map(|(a, b)| a | b << 4));
+        let Quantized { length, coarse: coarse_sums, fine: fine_sums } =
+            quantize(self.isa, rotated, root, STEPS, bits, coarse, fine);
+        let (packed_coarse, packed_fine) = packed.split_at_mut(self.width(Packed::Two));
+        pack(Packed::Two, coarse, packed_coarse);
+        pack(Packed::Four, fine, packed_fine);
         Encoded {
-            unit,
-            codes: codes.into(),
-            bit_factor: root / lengths.iter().sum::<f32>(),
-            coarse: coarse_sums.rounded(width),
-            fine: fine_sums.rounded(width),
+            bit_factor: root / length,
+            coarse: Rounded::of(coarse_sums, width),
+            fine: Rounded::of(fine_sums, width),
         }
     }
 
@@ -212,36 +185,12 @@ impl Encoder {
     }
 }
 
-/// Numbers that are rounded side by side.
-const LANES: usize = 16;
-
-/// The nearest whole number from 0 to `most`, as a code and as a number.
-fn rounded(number: f32, most: f32) -> (u8, f32) {
-    let shifted = number.max(0.0).min(most) + ROUNDING;
-    (shifted.to_bits() as u8, shifted - ROUNDING)
-}
-
-/// What tells how good a rounded vector is.
-#[derive(Default)]
-struct Sums {
-    /// Of the rounded numbers' squares.
-    squares: [f32; LANES],
-    /// Of their products with the true ones, whose mean square is 1.
-    products: [f32; LANES],
-}
-
-impl Sums {
-    fn add(&mut self, lane: usize, rounded: f32, number: f32) {
-        self.squares[lane] += rounded * rounded;
-        self.products[lane] += rounded * number;
-    }
-
-    fn rounded(&self, width: usize) -> Rounded {
-        let (squares, products, width) =
-            (self.squares.iter().sum::<f32>(), self.products.iter().sum::<f32>(), width as f32);
+impl Rounded {
+    fn of(Sums { squares, products }: Sums, width: usize) -> Self {
+        let width = width as f32;
         // The estimate is ⟨rounded, query⟩ / ⟨rounded, vector⟩, and `products` is the latter in units of 1 / √width.
-        let factor = FINE_STEP * width.sqrt() / products;
-        Rounded { factor, noise: (squares * width / products.powi(2) - 1.0).max(0.0).sqrt() }
+        let factor = STEPS.fine * width.sqrt() / products;
+        Self { factor, noise: (squares * width / products.powi(2) - 1.0).max(0.0).sqrt() }
     }
 }
 
@@ -249,7 +198,7 @@ impl Sums {
 mod tests {
     use soniquebay_domain::{Vector, dot};
 
-    use super::{Encoder, Query, Scratch};
+    use super::{Encoded, Encoder, Query, Scratch};
     use crate::index::rotation::random;
     use crate::kernels::{GROUP, Packed, add_up, multiply, place};
 
@@ -259,6 +208,12 @@ mod tests {
         let mut next = || random(&mut state) as f32 / u64::MAX as f32 - 0.5;
         let numbers = (0..dims).map(|i| next() * if i < 3 { 4.0 } else { 1.0 }).collect();
         Vector::new(numbers).unwrap().to_unit()
+    }
+
+    fn encode(encoder: &Encoder, unit: &[f32]) -> (Encoded, [Vec<u8>; 3]) {
+        let mut codes = vec![0; encoder.code_width()];
+        let encoded = encoder.encode(unit, &mut Scratch::default(), &mut codes);
+        (encoded, encoder.apart(&codes).map(<[u8]>::to_vec))
     }
 
     fn product(encoder: &Encoder, codes: &[u8], packed: Packed, query: &Query) -> i32 {
@@ -293,17 +248,16 @@ mod tests {
     fn rounded_estimates_lie_as_the_noise_says() {
         for dims in [24, 396, 1024] {
             spread(dims, |encoder, row, query, exact| {
-                let row = encoder.encode(row, &mut Scratch::default());
+                let (row, codes) = encode(encoder, &row);
                 assert!((0.3..0.5).contains(&row.coarse.noise), "{dims}: {}", row.coarse.noise);
-                let estimate =
-                    query.total(product(encoder, row.codes()[1], Packed::Two, query), None) * row.coarse.factor;
+                let estimate = query.total(product(encoder, &codes[1], Packed::Two, query), None) * row.coarse.factor;
                 (estimate - exact) / encoder.noise(query, row.coarse.noise, exact)
             });
             spread(dims, |encoder, row, query, exact| {
-                let row = encoder.encode(row, &mut Scratch::default());
+                let (row, codes) = encode(encoder, &row);
                 assert!((0.03..0.12).contains(&row.fine.noise), "{dims}: {}", row.fine.noise);
-                let coarse = product(encoder, row.codes()[1], Packed::Two, query);
-                let fine = product(encoder, row.codes()[2], Packed::Four, query);
+                let coarse = product(encoder, &codes[1], Packed::Two, query);
+                let fine = product(encoder, &codes[2], Packed::Four, query);
                 let estimate = query.total(coarse, Some(fine)) * row.fine.factor;
                 (estimate - exact) / encoder.noise(query, row.fine.noise, exact)
             });
@@ -314,11 +268,11 @@ mod tests {
     fn bit_estimates_lie_as_the_noise_says() {
         for dims in [24, 396] {
             spread(dims, |encoder, row, query, exact| {
-                let row = encoder.encode(row, &mut Scratch::default());
-                let mut codes = vec![0; GROUP * encoder.bit_width()];
-                row.codes()[0].iter().enumerate().for_each(|(byte, bits)| codes[byte * GROUP + place(5)] = *bits);
+                let (row, codes) = encode(encoder, &row);
+                let mut group = vec![0; GROUP * encoder.bit_width()];
+                codes[0].iter().enumerate().for_each(|(byte, bits)| group[byte * GROUP + place(5)] = *bits);
                 let mut sums = [0; GROUP];
-                add_up(encoder.isa(), &codes, &query.tables, &mut sums);
+                add_up(encoder.isa(), &group, &query.tables, &mut sums);
                 let estimate = (f32::from(sums[5]) * query.step - query.offset) * row.bit_factor;
                 (estimate - exact) / encoder.bit_noise(query, exact)
             });

@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::cascade::{self, Estimates};
 use super::codes::Encoder;
-use super::segment::{Change, Segment, prepare};
+use super::segment::{Ready, Segment, prepare};
 
 /// Changes read at once: some megabytes.
 const BATCH: usize = 2000;
@@ -131,7 +131,7 @@ impl MemoryIndex {
     async fn catch_up(&self, space: &Space, loaded: &Arc<Loaded>) -> Result<(), StoreError> {
         let (began, mut told) = (Instant::now(), Instant::now());
         let (mut read, mut sequence) = (0, loaded.sequence());
-        let mut preparing: Option<JoinHandle<Vec<Change>>> = None;
+        let mut preparing: Option<JoinHandle<Ready>> = None;
         let mut applying: Option<JoinHandle<io::Result<()>>> = None;
         loop {
             // While one batch is read, the one before is made ready, and the one before that goes in.
@@ -151,7 +151,7 @@ impl MemoryIndex {
                     finished(applying).await?.map_err(|error| self.lost(space, loaded, &error))?;
                 }
                 let target = Arc::clone(loaded);
-                applying = Some(spawn_blocking(move || target.apply(ready)));
+                applying = Some(spawn_blocking(move || target.apply(&ready)));
             }
             if is_last {
                 break;
@@ -225,11 +225,9 @@ impl Loaded {
     }
 
     /// Takes changes in, a few at a time, so that searches get their turn.
-    fn apply(&self, ready: Vec<Change>) -> io::Result<()> {
-        let mut ready = ready.into_iter().peekable();
-        while ready.peek().is_some() {
-            let mut segment = self.segment.write().unwrap_or_else(PoisonError::into_inner);
-            segment.apply(ready.by_ref().take(STEP))?;
+    fn apply(&self, ready: &Ready) -> io::Result<()> {
+        for part in ready.parts(STEP) {
+            self.segment.write().unwrap_or_else(PoisonError::into_inner).apply(part)?;
         }
         Ok(())
     }

@@ -2,7 +2,6 @@
 //!
 //! [`memory`] follows the store and answers; [`segment`] holds a space's rows; [`cascade`] finds the nearest ones.
 
-mod aligned;
 mod bitmap;
 mod cascade;
 mod codes;
@@ -10,6 +9,7 @@ mod facts;
 mod interned;
 mod memory;
 mod originals;
+mod pages;
 mod ranking;
 mod rotation;
 mod segment;

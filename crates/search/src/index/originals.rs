@@ -39,18 +39,14 @@ impl Originals {
         Self { dims, place }
     }
 
-    /// Writes some rows that lie one behind the other.
+    /// Writes some rows that lie one behind the other: little-endian numbers.
     ///
     /// # Errors
     /// Where the disk takes no more and what is on it cannot be read back either: then the rows are lost.
-    pub(super) fn write(&mut self, first: u32, numbers: &[f32]) -> io::Result<()> {
-        let end = first + (numbers.len() / self.dims) as u32;
+    pub(super) fn write(&mut self, first: u32, bytes: &[u8]) -> io::Result<()> {
+        let end = first + (bytes.len() / (self.dims * 4)) as u32;
         if let Place::Disk(file, rows) = &mut self.place {
-            let mut bytes = vec![0; numbers.len() * 4];
-            for (bytes, number) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(numbers) {
-                *bytes = number.to_le_bytes();
-            }
-            let Err(error) = file.write_all_at(&bytes, self.dims as u64 * 4 * u64::from(first)) else {
+            let Err(error) = file.write_all_at(bytes, self.dims as u64 * 4 * u64::from(first)) else {
                 *rows = end.max(*rows);
                 return Ok(());
             };
@@ -71,7 +67,9 @@ impl Originals {
                 }
                 all.resize(end as usize * self.dims, 0.0);
             }
-            all[first as usize * self.dims..][..numbers.len()].copy_from_slice(numbers);
+            for (number, bytes) in all[first as usize * self.dims..].iter_mut().zip(bytes.as_chunks::<4>().0) {
+                *number = f32::from_le_bytes(*bytes);
+            }
         }
         Ok(())
     }
@@ -137,11 +135,15 @@ mod tests {
         found
     }
 
+    fn write(originals: &mut Originals, first: u32, numbers: &[f32]) {
+        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        originals.write(first, &bytes).unwrap();
+    }
+
     fn fill(originals: &mut Originals) {
-        let numbers: Vec<f32> = (0..2000).map(|n| n as f32).collect();
-        originals.write(0, &numbers).unwrap();
-        originals.write(500, &[-1.0, -2.0]).unwrap();
-        originals.write(1000, &[7.0, 8.0]).unwrap();
+        write(originals, 0, &(0..2000).map(|n| n as f32).collect::<Vec<_>>());
+        write(originals, 500, &[-1.0, -2.0]);
+        write(originals, 1000, &[7.0, 8.0]);
     }
 
     fn check(originals: &Originals) {
@@ -172,14 +174,14 @@ mod tests {
     #[test]
     fn a_full_disk_moves_the_rows_into_memory() {
         let mut originals = Originals::new(2, &std::env::temp_dir());
-        originals.write(0, &(0..2000).map(|n| n as f32).collect::<Vec<_>>()).unwrap();
+        write(&mut originals, 0, &(0..2000).map(|n| n as f32).collect::<Vec<_>>());
         let Place::Disk(file, rows) = &originals.place else { panic!("there is a disk") };
         // The same file, opened again so that it takes no write.
         use std::os::fd::AsRawFd;
         let full = OpenOptions::new().read(true).open(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap();
         originals.place = Place::Disk(full, *rows);
-        originals.write(500, &[-1.0, -2.0]).unwrap();
-        originals.write(1000, &[7.0, 8.0]).unwrap();
+        write(&mut originals, 500, &[-1.0, -2.0]);
+        write(&mut originals, 1000, &[7.0, 8.0]);
         assert!(matches!(originals.place, Place::Memory(_)));
         check(&originals);
     }

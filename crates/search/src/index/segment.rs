@@ -7,13 +7,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::HashTable;
-use soniquebay_domain::{Facts, Filter, TrackId, VectorChange};
+use soniquebay_domain::{Facts, Filter, TrackId, VectorChange, VectorChanges, scale_to_unit};
 
-use super::aligned::Aligned;
 use super::bitmap::Bitmap;
 use super::codes::{Encoded, Encoder, Scratch};
 use super::facts::{Exclusions, FactTable};
 use super::originals::Originals;
+use super::pages::Pages;
 use crate::kernels::{Factor, GROUP, PIECE, Packed, place};
 
 /// Rows that lie together. Memory grows by so many at a time and never moves.
@@ -22,22 +22,33 @@ pub(super) const CHUNK: usize = PIECE;
 /// Filters whose rows are remembered.
 const FILTERS: usize = 8;
 
-/// A change of the log, made ready for the segment: that takes long, and needs no lock.
-pub(super) struct Change {
-    sequence: i64,
-    id: TrackId,
-    now: Option<(Encoded, Facts)>,
+/// Changes of the log, made ready for the segment: that takes long, and needs no lock.
+pub(super) struct Ready {
+    changes: Vec<Change>,
+    /// Unit vectors, one behind the other, and their codes: pieces of memory for each would cost a tenth of a load.
+    units: Vec<f32>,
+    codes: Vec<u8>,
 }
 
-/// The codes of [`CHUNK`] rows.
+struct Change {
+    sequence: i64,
+    id: TrackId,
+    now: Option<Now>,
+}
+
+/// What a track is after a change.
+struct Now {
+    facts: Facts,
+    encoded: Encoded,
+    /// Where its numbers begin among the units, and its codes among those of all.
+    unit: usize,
+    codes: usize,
+}
+
+/// What estimates by the codes of [`CHUNK`] rows are multiplied with, and how good they are.
 pub(super) struct Chunk {
-    /// In groups, as the kernel reads them.
-    pub(super) bits: Aligned,
     pub(super) bit_factors: Box<[Factor]>,
-    /// One row behind the other.
-    pub(super) coarse: Aligned,
     pub(super) coarse_factors: Box<[Factor]>,
-    pub(super) fine: Aligned,
     pub(super) fine_factors: Box<[f32]>,
     pub(super) fine_noises: Box<[f32]>,
 }
@@ -45,6 +56,11 @@ pub(super) struct Chunk {
 /// A space's rows, up to one point of the change log. The row of a removed track is free for another one.
 pub(super) struct Segment {
     pub(super) chunks: Vec<Chunk>,
+    /// In groups, as the kernel reads them.
+    pub(super) bits: Pages,
+    /// One row behind the other.
+    pub(super) coarse: Pages,
+    pub(super) fine: Pages,
     pub(super) ids: Vec<TrackId>,
     pub(super) facts: FactTable,
     pub(super) originals: Originals,
@@ -56,7 +72,7 @@ pub(super) struct Segment {
     hash: RandomState,
     free: Vec<u32>,
     /// Room for full vectors on their way to the file, kept for the next ones.
-    outgoing: Vec<f32>,
+    outgoing: Vec<u8>,
     /// Rows that hold a track.
     taken: Arc<Bitmap>,
     /// The rows that pass the filters asked last, the latest first. They follow each change.
@@ -64,31 +80,54 @@ pub(super) struct Segment {
 }
 
 /// Makes changes ready. A vector of another length than the space's is left out.
-pub(super) fn prepare(encoder: &Encoder, changes: Vec<VectorChange>) -> Vec<Change> {
+pub(super) fn prepare(encoder: &Encoder, changes: VectorChanges) -> Ready {
     let mut scratch = Scratch::default();
-    let prepare = |change: VectorChange| {
-        let id = change.track_id;
-        let now = change.now.and_then(|(vector, facts)| {
-            let (found, expected) = (vector.as_slice().len(), encoder.dims());
-            if found == expected {
-                return Some((encoder.encode(vector.into_unit(), &mut scratch), facts));
+    let (changes, mut units) = changes.into_parts();
+    let mut codes = vec![0; changes.len() * encoder.code_width()];
+    let mut prepare = |(at, VectorChange { sequence, track_id: id, now, numbers }): (usize, VectorChange)| {
+        let now = now.and_then(|facts| {
+            let (found, expected) = (numbers.len(), encoder.dims());
+            if found != expected {
+                tracing::warn!(
+                    track.id = %id, found, expected,
+                    "A stored vector has another length than its space and is left out"
+                );
+                return None;
             }
-            tracing::warn!(
-                track.id = %id, found, expected,
-                "A stored vector has another length than its space and is left out"
-            );
-            None
+            let (unit, at) = (numbers.start, at * encoder.code_width());
+            let numbers = &mut units[numbers];
+            scale_to_unit(numbers);
+            let encoded = encoder.encode(numbers, &mut scratch, &mut codes[at..][..encoder.code_width()]);
+            Some(Now { facts, encoded, unit, codes: at })
         });
-        Change { sequence: change.sequence, id, now }
+        Change { sequence, id, now }
     };
-    changes.into_iter().map(prepare).collect()
+    let changes = changes.into_iter().enumerate().map(&mut prepare).collect();
+    Ready { changes, units, codes }
+}
+
+impl Ready {
+    /// Parts of so many changes at most, one after the other.
+    pub(super) fn parts(&self, most: usize) -> impl Iterator<Item = Part<'_>> {
+        self.changes.chunks(most).map(|changes| Part { changes, ready: self })
+    }
+}
+
+/// Some changes that are ready.
+pub(super) struct Part<'a> {
+    changes: &'a [Change],
+    ready: &'a Ready,
 }
 
 impl Segment {
     /// Empty, with its full vectors in a file in `folder`.
     pub(super) fn new(encoder: Arc<Encoder>, folder: &Path) -> Self {
+        let pages = |width: usize| Pages::new(CHUNK * width);
         Self {
             chunks: Vec::new(),
+            bits: pages(encoder.bit_width()),
+            coarse: pages(encoder.width(Packed::Two)),
+            fine: pages(encoder.width(Packed::Four)),
             ids: Vec::new(),
             facts: FactTable::new(),
             originals: Originals::new(encoder.dims(), folder),
@@ -171,38 +210,38 @@ impl Segment {
     /// behind a later one, and must not bring an older vector back.
     ///
     /// # Errors
-    /// Where the full vectors are lost; the segment is of no use then.
-    pub(super) fn apply(&mut self, changes: impl IntoIterator<Item = Change>) -> io::Result<()> {
+    /// Where the full vectors are lost or there is no memory; the segment is of no use then.
+    pub(super) fn apply(&mut self, Part { changes, ready }: Part<'_>) -> io::Result<()> {
+        let dims = self.encoder.dims();
         // New rows lie one behind the other: they are written at once.
-        let (mut first, mut numbers) = (0, std::mem::take(&mut self.outgoing));
-        numbers.clear();
+        let (mut first, mut count, mut bytes) = (0, 0, std::mem::take(&mut self.outgoing));
+        bytes.clear();
         for change in changes {
             if change.sequence <= self.sequence {
                 continue;
             }
             self.sequence = change.sequence;
-            let Some((vector, facts)) = change.now else {
+            let Some(now) = &change.now else {
                 self.remove(change.id);
                 continue;
             };
-            let row = self.row(change.id);
-            self.put(row, &vector, &facts);
-            if first + (numbers.len() / self.encoder.dims()) as u32 != row {
-                self.write(first, &numbers)?;
-                numbers.clear();
+            let row = self.row(change.id)?;
+            self.put(row, &now.encoded, &ready.codes[now.codes..][..self.encoder.code_width()], &now.facts);
+            if first + count != row {
+                self.write(first, &bytes)?;
+                (first, count) = (row, 0);
+                bytes.clear();
             }
-            if numbers.is_empty() {
-                first = row;
-            }
-            numbers.extend_from_slice(&vector.unit);
+            bytes.extend(ready.units[now.unit..][..dims].iter().flat_map(|number| number.to_le_bytes()));
+            count += 1;
         }
-        self.write(first, &numbers)?;
-        self.outgoing = numbers;
+        self.write(first, &bytes)?;
+        self.outgoing = bytes;
         Ok(())
     }
 
-    fn write(&mut self, first: u32, numbers: &[f32]) -> io::Result<()> {
-        if numbers.is_empty() { Ok(()) } else { self.originals.write(first, numbers) }
+    fn write(&mut self, first: u32, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() { Ok(()) } else { self.originals.write(first, bytes) }
     }
 
     fn known_row(&self, id: TrackId) -> Option<u32> {
@@ -210,9 +249,9 @@ impl Segment {
     }
 
     /// The row of a track, which may be new.
-    fn row(&mut self, id: TrackId) -> u32 {
+    fn row(&mut self, id: TrackId) -> io::Result<u32> {
         if let Some(row) = self.known_row(id) {
-            return row;
+            return Ok(row);
         }
         let row = match self.free.pop() {
             Some(row) => {
@@ -221,8 +260,11 @@ impl Segment {
             }
             None => {
                 if self.ids.len().is_multiple_of(CHUNK) {
+                    for pages in [&mut self.bits, &mut self.coarse, &mut self.fine] {
+                        pages.grow()?;
+                    }
                     self.ids.reserve_exact(CHUNK);
-                    self.chunks.push(Chunk::new(&self.encoder));
+                    self.chunks.push(Chunk::new());
                 }
                 self.ids.push(id);
                 self.ids.len() as u32 - 1
@@ -230,19 +272,20 @@ impl Segment {
         };
         let (ids, hash, key) = (&self.ids, &self.hash, self.hash_of(id));
         self.row_of.insert_unique(key, row, |row| hash_of(hash, ids[*row as usize]));
-        row
+        Ok(row)
     }
 
-    fn put(&mut self, row: u32, vector: &Encoded, facts: &Facts) {
-        let (chunk, at) = (&mut self.chunks[row as usize / CHUNK], row as usize % CHUNK);
-        let [bits, coarse, fine] = vector.codes();
-        let (group, slot) = (at / GROUP * GROUP * bits.len(), place(at % GROUP));
+    fn put(&mut self, row: u32, vector: &Encoded, codes: &[u8], facts: &Facts) {
+        let (index, at) = (row as usize / CHUNK, row as usize % CHUNK);
+        let [bits, coarse, fine] = self.encoder.apart(codes);
+        let (group, slot, groups) = (at / GROUP * GROUP * bits.len(), place(at % GROUP), self.bits.chunk_mut(index));
         for (byte, bits) in bits.iter().enumerate() {
-            chunk.bits[group + byte * GROUP + slot] = *bits;
+            groups[group + byte * GROUP + slot] = *bits;
         }
+        self.coarse.chunk_mut(index)[at * coarse.len()..][..coarse.len()].copy_from_slice(coarse);
+        self.fine.chunk_mut(index)[at * fine.len()..][..fine.len()].copy_from_slice(fine);
+        let chunk = &mut self.chunks[index];
         chunk.bit_factors[at] = Factor::new(vector.bit_factor);
-        chunk.coarse[at * coarse.len()..][..coarse.len()].copy_from_slice(coarse);
-        chunk.fine[at * fine.len()..][..fine.len()].copy_from_slice(fine);
         let (coarse, fine) = (vector.coarse, vector.fine);
         chunk.coarse_factors[at] = Factor::new(coarse.factor);
         chunk.fine_factors[at] = fine.factor;
@@ -277,16 +320,17 @@ impl Segment {
         let chunk = |chunk: &Chunk| {
             let factors = size_of_val(&*chunk.bit_factors) + size_of_val(&*chunk.coarse_factors);
             let of_fine = size_of_val(&*chunk.fine_factors) + size_of_val(&*chunk.fine_noises);
-            chunk.bits.len() + chunk.coarse.len() + chunk.fine.len() + factors + of_fine
+            factors + of_fine
         };
         let (in_memory, on_disk) = self.originals.bytes();
         let filters = self.filters.lock().unwrap_or_else(PoisonError::into_inner);
         let vectors = self.chunks.iter().map(chunk).sum::<usize>()
+            + [&self.bits, &self.coarse, &self.fine].map(Pages::bytes).iter().sum::<usize>()
             + self.ids.capacity() * size_of::<TrackId>()
             + self.row_of.allocation_size()
             + self.free.capacity() * 4
             + self.taken.bytes()
-            + self.outgoing.capacity() * size_of::<f32>()
+            + self.outgoing.capacity()
             + in_memory;
         (vectors, self.facts.bytes() + filters.iter().map(|(_, rows)| rows.bytes()).sum::<usize>(), on_disk)
     }
@@ -297,16 +341,8 @@ fn hash_of(hash: &RandomState, id: TrackId) -> u64 {
 }
 
 impl Chunk {
-    fn new(encoder: &Encoder) -> Self {
+    fn new() -> Self {
         let (numbers, factors) = (|| vec![0.0; CHUNK].into(), || vec![Factor::default(); CHUNK].into());
-        Self {
-            bits: Aligned::zeroed(CHUNK * encoder.bit_width()),
-            bit_factors: factors(),
-            coarse: Aligned::zeroed(CHUNK * encoder.width(Packed::Two)),
-            coarse_factors: factors(),
-            fine: Aligned::zeroed(CHUNK * encoder.width(Packed::Four)),
-            fine_factors: numbers(),
-            fine_noises: numbers(),
-        }
+        Self { bit_factors: factors(), coarse_factors: factors(), fine_factors: numbers(), fine_noises: numbers() }
     }
 }

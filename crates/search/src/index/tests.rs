@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use soniquebay_domain::{Facts, Filter, Hit, Range, TrackId, Vector, VectorChange, dot};
+use soniquebay_domain::{Facts, Filter, Hit, Range, TrackId, Vector, VectorChanges, dot};
 
 use super::cascade::{Estimates, nearest};
 use super::codes::Encoder;
@@ -57,19 +57,28 @@ impl Library {
     }
 
     fn write(&mut self, tracks: Vec<(i64, Option<Vec<f32>>)>) {
-        let mut changes = Vec::new();
+        let mut changes = VectorChanges::default();
         for (id, point) in tracks {
             self.sequence += 1;
             let track_id = TrackId::new(id).unwrap();
             let facts = Facts { artist: format!("a{}", id % 400), year: Some((id % 1000) as i32), ..Facts::default() };
-            let now = point.map(|point| (Vector::new(point).unwrap(), facts));
-            match &now {
-                Some((vector, facts)) => self.truth.insert(track_id, (vector.to_unit(), facts.clone())),
-                None => self.truth.remove(&track_id),
-            };
-            changes.push(VectorChange { sequence: self.sequence, track_id, now });
+            match point {
+                Some(point) => {
+                    changes.stored(self.sequence, track_id, point.clone(), facts.clone()).unwrap();
+                    self.truth.insert(track_id, (Vector::new(point).unwrap().to_unit(), facts));
+                }
+                None => {
+                    changes.removed(self.sequence, track_id);
+                    self.truth.remove(&track_id);
+                }
+            }
         }
-        self.segment.apply(prepare(&self.encoder, changes)).unwrap();
+        self.apply(changes);
+    }
+
+    fn apply(&mut self, changes: VectorChanges) {
+        let ready = prepare(&self.encoder, changes);
+        ready.parts(usize::MAX).for_each(|part| self.segment.apply(part).unwrap());
     }
 
     /// The share of right answers among all, over some queries near tracks; that the rest is as it must be is asserted.
@@ -179,17 +188,17 @@ fn rows_are_used_again_and_remembered_filters_follow() {
 #[test]
 fn a_late_batch_changes_nothing() {
     let mut library = Library::new(0, 1.0);
-    let old = VectorChange { sequence: 3, track_id: TrackId::new(5).unwrap(), now: None };
-    library.segment.apply(prepare(&library.encoder, vec![old])).unwrap();
+    let mut old = VectorChanges::default();
+    old.removed(3, TrackId::new(5).unwrap());
+    library.apply(old);
     assert_eq!((library.segment.len(), library.segment.sequence()), (TRACKS, TRACKS as i64));
 }
 
 #[test]
 fn a_vector_of_another_length_is_left_out() {
     let mut library = Library::new(0, 1.0);
-    let short = (Vector::new(vec![1.0, 0.0]).unwrap(), Facts::default());
-    let sequence = TRACKS as i64 + 1;
-    let change = VectorChange { sequence, track_id: TrackId::new(5).unwrap(), now: Some(short) };
-    library.segment.apply(prepare(&library.encoder, vec![change])).unwrap();
+    let (mut short, sequence) = (VectorChanges::default(), TRACKS as i64 + 1);
+    short.stored(sequence, TrackId::new(5).unwrap(), [1.0, 0.0], Facts::default()).unwrap();
+    library.apply(short);
     assert_eq!(library.segment.len(), TRACKS - 1);
 }

@@ -8,7 +8,7 @@ use std::arch::x86_64::{
     _mm256_storeu_si256,
 };
 
-use super::{AHEAD, Factor, GROUP, RUN, row};
+use super::{AHEAD, Factor, GROUP, Quantized, RUN, Steps, row};
 
 /// # Safety
 ///
@@ -112,4 +112,16 @@ pub(super) fn turn(signs: &[f32], numbers: &mut [f32]) {
 #[target_feature(enable = "avx2")]
 pub(super) fn scale(sums: &[u16], step: f32, offset: f32, factors: &[Factor], estimates: &mut [f32]) {
     super::portable::scale(sums, step, offset, factors, estimates);
+}
+
+#[target_feature(enable = "avx2")]
+pub(super) fn quantize(
+    numbers: &[f32],
+    scale: f32,
+    steps: Steps,
+    bits: &mut [u8],
+    coarse: &mut [u8],
+    fine: &mut [u8],
+) -> Quantized {
+    super::portable::quantize(numbers, scale, steps, bits, coarse, fine)
 }

@@ -11,7 +11,7 @@ use std::arch::x86_64::{
     _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_srli_epi16, _mm512_storeu_si512,
 };
 
-use super::{AHEAD, GROUP, RUN, row};
+use super::{AHEAD, GROUP, Quantized, RUN, Steps, row};
 
 /// # Safety
 ///
@@ -133,4 +133,16 @@ pub(super) fn at_least(numbers: &[f32], first: usize, least: f32, rows: &mut Vec
 #[target_feature(enable = "avx512f")]
 pub(super) fn turn(signs: &[f32], numbers: &mut [f32]) {
     super::portable::turn(signs, numbers);
+}
+
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) fn quantize(
+    numbers: &[f32],
+    scale: f32,
+    steps: Steps,
+    bits: &mut [u8],
+    coarse: &mut [u8],
+    fine: &mut [u8],
+) -> Quantized {
+    super::portable::quantize(numbers, scale, steps, bits, coarse, fine)
 }

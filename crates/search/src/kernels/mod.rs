@@ -2,7 +2,8 @@
 //!
 //! [`add_up`] sums table entries over 1-bit codes, [`multiply`] multiplies picked rows of 2 or 4 bits a number with a query.
 //! Both are exact integer arithmetic, so that every instruction set gives the same numbers. [`scale`] makes estimates of sums,
-//! and [`at_least`] picks the high ones. [`turn`] is what vectors are rotated by. Each checks its bounds once, then calls the kernel of the chosen [`Isa`], which reads and writes without
+//! and [`at_least`] picks the high ones. [`turn`] is what vectors are rotated by, [`quantize`] and [`pack`]
+//! what they are rounded by. Each checks its bounds once, then calls the kernel of the chosen [`Isa`], which reads and writes without
 //! further checks.
 
 mod isa;
@@ -221,5 +222,71 @@ pub(crate) fn turn(isa: Isa, signs: &[f32], numbers: &mut [f32]) {
         #[cfg(target_arch = "x86_64")]
         Kind::Avx2 => unsafe { avx2::turn(signs, numbers) },
         _ => portable::turn(signs, numbers),
+    }
+}
+
+/// The steps that [`quantize`] rounds to.
+#[derive(Clone, Copy)]
+pub(crate) struct Steps {
+    pub(crate) coarse: f32,
+    pub(crate) fine: f32,
+}
+
+/// What [`quantize`] tells of rounded numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Sums {
+    /// Of the rounded numbers' squares.
+    pub(crate) squares: f32,
+    /// Of their products with the true ones.
+    pub(crate) products: f32,
+}
+
+/// What [`quantize`] tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Quantized {
+    /// The sum of the numbers without their signs.
+    pub(crate) length: f32,
+    pub(crate) coarse: Sums,
+    pub(crate) fine: Sums,
+}
+
+/// Multiplies numbers by `scale` and rounds them: to the four levels ±½ and ±1½ coarse steps, and what that leaves to the sixteen
+/// levels from −7½ to 7½ fine ones. `bits` become their signs, eight a byte, the first one lowest. The same sums in the same
+/// order on every instruction set.
+///
+/// # Panics
+/// Where there is not a level of each kind for each number, nor a byte for eight of them, or those are no multiple of 16.
+pub(crate) fn quantize(
+    isa: Isa,
+    numbers: &[f32],
+    scale: f32,
+    steps: Steps,
+    bits: &mut [u8],
+    coarse: &mut [u8],
+    fine: &mut [u8],
+) -> Quantized {
+    assert!(numbers.len().is_multiple_of(16), "{} numbers", numbers.len());
+    assert!(coarse.len() == numbers.len() && fine.len() == numbers.len(), "one level a number");
+    assert_eq!(bits.len() * 8, numbers.len(), "one bit a number");
+    match isa.kind() {
+        // SAFETY: the `Isa` proves AVX-512F and BW.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512 => unsafe { avx512::quantize(numbers, scale, steps, bits, coarse, fine) },
+        // SAFETY: the `Isa` proves AVX2.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx2 => unsafe { avx2::quantize(numbers, scale, steps, bits, coarse, fine) },
+        _ => portable::quantize(numbers, scale, steps, bits, coarse, fine),
+    }
+}
+
+/// Puts levels into a row, as [`Packed`] says.
+///
+/// # Panics
+/// Where `row` has not as many bytes as the levels take.
+pub(crate) fn pack(packed: Packed, levels: &[u8], row: &mut [u8]) {
+    assert_eq!(row.len(), packed.width(levels.len()), "a row of another length");
+    row.fill(0);
+    for (part, levels) in levels.chunks_exact(row.len()).enumerate() {
+        row.iter_mut().zip(levels).for_each(|(byte, level)| *byte |= level << (part * packed.bits()));
     }
 }

@@ -1,6 +1,6 @@
 //! Plain Rust: what the other kernels are tested against, and what runs where there are none.
 
-use super::{Factor, GROUP, PIECE, Packed, place};
+use super::{Factor, GROUP, PIECE, Packed, Quantized, Steps, Sums, place};
 
 pub(super) fn add_up(codes: &[u8], tables: &[[u8; 16]], sums: &mut [u16]) {
     for (group, sums) in codes.chunks_exact(GROUP * tables.len() / 2).zip(sums.chunks_exact_mut(GROUP)) {
@@ -26,7 +26,8 @@ pub(super) fn multiply(packed: Packed, pieces: &[&[u8]], query: &[i8], picks: &[
     }
 }
 
-/// Inlined into kernels, so that the compiler may use what those have; so is [`turn`].
+/// Inlined into kernels, so that the compiler may use what those have; so are [`turn`] and
+/// [`quantize`].
 #[inline(always)]
 pub(super) fn scale(sums: &[u16], step: f32, offset: f32, factors: &[Factor], estimates: &mut [f32]) {
     for ((sum, factor), estimate) in sums.iter().zip(factors).zip(estimates) {
@@ -104,4 +105,62 @@ fn step<const APART: usize>(numbers: &mut [f32; 16]) {
 #[inline(always)]
 fn sixteens(numbers: &mut [f32]) -> &mut [[f32; 16]] {
     numbers.as_chunks_mut().0
+}
+
+/// Numbers that are rounded side by side.
+const LANES: usize = 16;
+
+#[inline(always)]
+pub(super) fn quantize(
+    numbers: &[f32],
+    scale: f32,
+    steps: Steps,
+    bits: &mut [u8],
+    coarse: &mut [u8],
+    fine: &mut [u8],
+) -> Quantized {
+    let mut lengths = [0f32; LANES];
+    let (mut coarse_sums, mut fine_sums) = ([[0f32; LANES]; 2], [[0f32; LANES]; 2]);
+    let add = |[squares, products]: &mut [[f32; LANES]; 2], lane: usize, rounded: f32, number: f32| {
+        squares[lane] += rounded * rounded;
+        products[lane] += rounded * number;
+    };
+    let (per_coarse, per_fine) = (steps.coarse.recip(), steps.fine.recip());
+    let levels = coarse.as_chunks_mut::<LANES>().0.iter_mut().zip(fine.as_chunks_mut::<LANES>().0);
+    let numbers = numbers.as_chunks::<LANES>().0.iter().zip(bits.as_chunks_mut::<2>().0);
+    for ((numbers, bits), (coarse, fine)) in numbers.zip(levels) {
+        *bits = signs(numbers).to_le_bytes();
+        for lane in 0..LANES {
+            let number = numbers[lane] * scale;
+            lengths[lane] += number.abs();
+            let (code, level) = rounded(number * per_coarse + 1.5, 3.0);
+            coarse[lane] = code;
+            let value = (level - 1.5) * steps.coarse;
+            add(&mut coarse_sums, lane, value, number);
+            let (code, level) = rounded((number - value) * per_fine + 7.5, 15.0);
+            fine[lane] = code;
+            add(&mut fine_sums, lane, value + (level - 7.5) * steps.fine, number);
+        }
+    }
+    let [coarse, fine] = [coarse_sums, fine_sums]
+        .map(|[squares, products]| Sums { squares: squares.iter().sum(), products: products.iter().sum() });
+    Quantized { length: lengths.iter().sum(), coarse, fine }
+}
+
+/// A bit a number: whether it is not negative.
+#[inline(always)]
+fn signs(numbers: &[f32; LANES]) -> u16 {
+    // A power of two each, added up: compilers know to do that side by side.
+    let bit = |lane: usize| if numbers[lane] >= 0.0 { 1 << lane } else { 0 };
+    (0..LANES).map(bit).fold(0, |bits, bit: u16| bits | bit)
+}
+
+/// The nearest whole number from 0 to `most`, as a code and as a number.
+#[inline(always)]
+fn rounded(number: f32, most: f32) -> (u8, f32) {
+    /// Added to a number of at most 22 bits, it leaves the nearest whole one in the lowest bits, in one step for as many
+    /// numbers as a register holds.
+    const ROUNDING: f32 = 12_582_912.0;
+    let shifted = number.max(0.0).min(most) + ROUNDING;
+    (shifted.to_bits() as u8, shifted - ROUNDING)
 }

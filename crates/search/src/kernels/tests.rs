@@ -1,4 +1,7 @@
-use super::{Factor, GROUP, Isa, PIECE, Packed, STRIDE, Tables, add_up, at_least, multiply, place, scale, turn};
+use super::{
+    Factor, GROUP, Isa, PIECE, Packed, STRIDE, Steps, Tables, add_up, at_least, multiply, pack, place, quantize, scale,
+    turn,
+};
 
 /// A small reproducible generator: the tests need variety, not quality.
 struct Noise(u64);
@@ -77,9 +80,7 @@ fn every_kernel_multiplies_exactly() {
             let width = packed.width(numbers);
             let mut codes = vec![0; count * width];
             for (row, numbers) in codes.chunks_exact_mut(width).zip(&rows) {
-                for (part, numbers) in numbers.chunks_exact(width).enumerate() {
-                    row.iter_mut().zip(numbers).for_each(|(byte, n)| *byte |= n << (part * packed.bits()));
-                }
+                pack(packed, numbers, row);
             }
             for isa in Isa::available() {
                 let mut products = vec![7; picks.len()];
@@ -149,6 +150,43 @@ fn every_kernel_turns_alike_to_the_last_bit() {
             let mut turned = numbers.clone();
             turn(isa, &signs, &mut turned);
             assert_eq!(turned, portable, "{} {length}", isa.name());
+        }
+    }
+}
+
+#[test]
+fn every_kernel_quantizes_alike_to_the_last_bit() {
+    let (mut noise, steps) = (Noise(13), Steps { coarse: 1.2, fine: 0.15 });
+    for length in [16, 48, 512, 4096] {
+        let mut numbers: Vec<f32> = (0..length).map(|_| noise.below(2001) as f32 / 4000.0 - 0.25).collect();
+        (numbers[0], numbers[1], numbers[length - 1]) = (0.0, -9.0, 9.0);
+        let quantized = |isa| {
+            let (mut bits, mut coarse, mut fine) = (vec![7; length / 8], vec![7; length], vec![7; length]);
+            let told = quantize(isa, &numbers, 10.0, steps, &mut bits, &mut coarse, &mut fine);
+            (told, bits, coarse, fine)
+        };
+        let (told, bits, coarse, fine) = quantized(Isa::detect());
+        let (mut squares, mut products) = (0.0, 0.0);
+        for (at, number) in numbers.iter().enumerate() {
+            assert_eq!(bits[at / 8] >> (at % 8) & 1 == 1, *number >= 0.0, "{number}");
+            let number = number * 10.0;
+            let value = (f32::from(coarse[at]) - 1.5) * steps.coarse;
+            let both = value + (f32::from(fine[at]) - 7.5) * steps.fine;
+            match number.abs() < 9.0 {
+                true => assert!((number - both).abs() < 0.0751, "{number}: {value}, {both}"),
+                false => assert_eq!(fine[at], if number > 0.0 { 15 } else { 0 }, "{number}"),
+            }
+            let is_nearest = (number - value).abs() < 0.601 || coarse[at] == if number > 0.0 { 3 } else { 0 };
+            assert!(is_nearest, "{number}: {value}");
+            squares += f64::from(both * both);
+            products += f64::from(both * number);
+        }
+        let length: f64 = numbers.iter().map(|number| f64::from(number.abs()) * 10.0).sum();
+        for (told, expected) in [(told.length, length), (told.fine.squares, squares), (told.fine.products, products)] {
+            assert!((f64::from(told) / expected - 1.0).abs() < 1e-4, "{told}, {expected}");
+        }
+        for isa in Isa::available() {
+            assert_eq!(quantized(isa), (told, bits.clone(), coarse.clone(), fine.clone()), "{}", isa.name());
         }
     }
 }

@@ -6,8 +6,7 @@
 //! transaction has ended, whatever others are still open on the server.
 
 use deadpool_postgres::{GenericClient, Transaction};
-use soniquebay_domain::{Space, VectorChange};
-use tokio_postgres::Row;
+use soniquebay_domain::{Space, StoreError, VectorChanges};
 
 use super::connection::{execute, first, rows};
 use super::error::SqlError;
@@ -50,7 +49,7 @@ pub(super) async fn after(
     space: &Space,
     sequence: i64,
     limit: usize,
-) -> Result<Vec<VectorChange>, SqlError> {
+) -> Result<VectorChanges, SqlError> {
     let sql = format!(
         "WITH changed AS MATERIALIZED (SELECT track_id, space, number FROM vector_changes \
               WHERE space = $1 AND number > $2 ORDER BY number LIMIT $3) \
@@ -58,11 +57,16 @@ pub(super) async fn after(
          LEFT JOIN track_vectors ON track_vectors.track_id = changed.track_id AND track_vectors.space = changed.space \
          LEFT JOIN tracks ON tracks.id = track_vectors.track_id ORDER BY number"
     );
-    rows(client, &sql, &[&space.to_string(), &sequence, &(limit as i64)]).await?.iter().map(change).collect()
-}
-
-fn change(row: &Row) -> Result<VectorChange, SqlError> {
-    let is_there: Option<i64> = get(row, "id")?;
-    let now = is_there.map(|_| Ok::<_, SqlError>((row::vector(row)?, row::facts(row)?))).transpose()?;
-    Ok(VectorChange { sequence: get(row, "number")?, track_id: row::track_id(get(row, "track_id")?)?, now })
+    let mut changes = VectorChanges::default();
+    for row in rows(client, &sql, &[&space.to_string(), &sequence, &(limit as i64)]).await? {
+        let (sequence, track_id) = (get(&row, "number")?, row::track_id(get(&row, "track_id")?)?);
+        if get::<Option<i64>>(&row, "id")?.is_none() {
+            changes.removed(sequence, track_id);
+            continue;
+        }
+        let vector = row::vector(&row)?.into_inner();
+        let corrupt = |_| StoreError::Corrupt { table: "track_vectors", row: track_id.to_string(), column: "vector" };
+        changes.stored(sequence, track_id, vector, row::facts(&row)?).map_err(corrupt)?;
+    }
+    Ok(changes)
 }

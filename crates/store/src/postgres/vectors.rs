@@ -5,7 +5,7 @@ use deadpool_postgres::{GenericClient, Transaction};
 use futures_util::future::try_join_all;
 use soniquebay_domain::{
     ContentHash, Fingerprint, Priority, Space, SpaceCoverage, StoreError, StoredVector, Timestamp, TrackId, TrackState,
-    VectorChange, VectorStore, VectorWrite, Vectors,
+    VectorChanges, VectorStore, VectorWrite, Vectors,
 };
 use tokio_postgres::Row;
 
@@ -171,12 +171,12 @@ impl VectorStore for PostgresStore {
         })
     }
 
-    async fn changes(&self, space: &Space, sequence: i64, limit: usize) -> Result<Vec<VectorChange>, StoreError> {
+    async fn changes(&self, space: &Space, sequence: i64, limit: usize) -> Result<VectorChanges, StoreError> {
         let news = read!(self.server, |client| changes::news(client, space, sequence))?;
         if news.unnumbered {
             transaction!(self.server, |tx| changes::number(tx, space, limit))?;
         } else if !news.numbered {
-            return Ok(Vec::new());
+            return Ok(VectorChanges::default());
         }
         read!(self.server, |client| changes::after(client, space, sequence, limit))
     }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use soniquebay_domain::{
     ContentHash, Fingerprint, MetadataHash, Priority, Space, SpaceCoverage, StoreError, StoredVector, Timestamp,
-    TrackId, TrackState, VectorChange, VectorStore, VectorWrite, Vectors,
+    TrackId, TrackState, VectorChanges, VectorStore, VectorWrite, Vectors,
 };
 
 use super::catalog::{collect, id_array};
@@ -156,7 +156,7 @@ impl VectorStore for SqliteStore {
         self.readers.read(move |conn| states(conn, &space, &ids)).await
     }
 
-    async fn changes(&self, space: &Space, sequence: i64, limit: usize) -> Result<Vec<VectorChange>, StoreError> {
+    async fn changes(&self, space: &Space, sequence: i64, limit: usize) -> Result<VectorChanges, StoreError> {
         let space = space.to_string();
         self.readers.read(move |conn| changes(conn, &space, sequence, limit)).await
     }
@@ -244,14 +244,14 @@ fn states(conn: &Connection, space: &Space, ids: &[TrackId]) -> Result<Vec<(Trac
     })
 }
 
-fn changes(conn: &Connection, space: &str, sequence: i64, limit: usize) -> Result<Vec<VectorChange>, SqlError> {
+fn changes(conn: &Connection, space: &str, sequence: i64, limit: usize) -> Result<VectorChanges, SqlError> {
     // The usual answer is "nothing new": found out without the joins.
     let newest: Option<i64> = conn
         .prepare_cached("SELECT sequence FROM vector_changes WHERE space = ?1 ORDER BY sequence DESC LIMIT 1")?
         .query_row([space], |row| row.get(0))
         .optional()?;
     if newest.is_none_or(|newest| newest <= sequence) {
-        return Ok(Vec::new());
+        return Ok(VectorChanges::default());
     }
     let mut statement = conn.prepare_cached(&format!(
         "SELECT sequence, vector_changes.track_id AS track_id, tracks.id, vector, {FACT_COLUMNS} FROM vector_changes \
@@ -261,9 +261,16 @@ fn changes(conn: &Connection, space: &str, sequence: i64, limit: usize) -> Resul
          WHERE vector_changes.space = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3"
     ))?;
     let mut rows = statement.query(params![space, sequence, limit])?;
-    collect(&mut rows, |row| {
-        let is_there: Option<i64> = row.get(2)?;
-        let now = is_there.map(|_| Ok::<_, SqlError>((row::vector(row, 3)?, row::facts(row, 4)?))).transpose()?;
-        Ok(VectorChange { sequence: row.get(0)?, track_id: row::track_id(row.get(1)?)?, now })
-    })
+    let mut changes = VectorChanges::default();
+    while let Some(row) = rows.next()? {
+        let (sequence, track_id) = (row.get(0)?, row::track_id(row.get(1)?)?);
+        if row.get::<_, Option<i64>>(2)?.is_none() {
+            changes.removed(sequence, track_id);
+            continue;
+        }
+        let corrupt = || StoreError::Corrupt { table: "track_vectors", row: track_id.to_string(), column: "vector" };
+        let numbers = numbers::of(row::blob(row, 3)?).ok_or_else(corrupt)?;
+        changes.stored(sequence, track_id, numbers, row::facts(row, 4)?).map_err(|_| corrupt())?;
+    }
+    Ok(changes)
 }

@@ -26,9 +26,9 @@ async fn follow(store: &dyn Maintained, known: &mut Known, mut sequence: i64) ->
         let Some(last) = changes.last() else { return sequence };
         assert!(changes.windows(2).all(|pair| pair[0].sequence < pair[1].sequence) && last.sequence > sequence);
         sequence = last.sequence;
-        for change in changes {
-            match change.now {
-                Some((vector, facts)) => known.insert(change.track_id, (vector.as_slice()[0], facts.path)),
+        for change in changes.iter() {
+            match &change.now {
+                Some(facts) => known.insert(change.track_id, (changes.numbers(change)[0], facts.path.clone())),
                 None => known.remove(&change.track_id),
             };
         }

@@ -225,7 +225,7 @@ async fn readers_and_writers_at_one_time_miss_nothing() {
         tokio::spawn(async move {
             let (mut seen, mut sequence) = (std::collections::HashSet::new(), 0);
             while seen.len() < ids.len() {
-                for change in store.changes(&space(), sequence, 50).await.unwrap() {
+                for change in store.changes(&space(), sequence, 50).await.unwrap().iter() {
                     assert!(change.sequence > sequence, "numbers grow");
                     sequence = change.sequence;
                     seen.insert(change.track_id);

@@ -114,7 +114,7 @@ async fn filter_data_follows_the_track_without_a_new_vector(fixture: Fixture) {
     let moved = TrackPatch { path: Change::Set("/music/a.mp3".into()), ..TrackPatch::default() };
     fixture.write(change(id, moved)).await;
     let changes = fixture.store.changes(&space(), seen, 10).await.unwrap();
-    let facts = &changes[0].now.as_ref().unwrap().1;
+    let facts = changes[0].now.as_ref().unwrap();
     assert_eq!((changes.len(), facts.path.as_deref()), (1, Some("/music/a.mp3")));
     let track = fixture.store.tracks(vec![id]).await.unwrap().remove(0);
     let stored = fixture.store.vectors(&space(), vec![id]).await.unwrap().remove(0);
