@@ -24,28 +24,17 @@ pub struct Facts {
 impl Facts {
     /// The facts of `track`.
     pub fn of(track: &TrackFields) -> Self {
+        let mut genres: Vec<String> = track.genre.iter().chain(&track.genre_tags).map(|g| fold(g)).collect();
+        genres.dedup();
         Self {
             artist: track.artist.as_deref().map(fold).unwrap_or_default(),
-            genres: Self::genres(track.genre.as_deref(), &track.genre_tags),
-            tags: Self::tags(&track.mood_tags, &track.tags),
+            genres,
+            tags: track.mood_tags.iter().chain(&track.tags).map(|t| fold(t)).collect(),
             year: track.year,
             bpm: track.features.bpm,
             key: track.features.key.map(|tonic| Key { tonic, mode: track.features.mode }),
             duration: track.duration,
             path: track.identity.path.clone(),
         }
-    }
-
-    /// [`Self::genres`] of a track with this genre and these genre tags.
-    pub fn genres(genre: Option<&str>, genre_tags: &[String]) -> Vec<String> {
-        let mut genres: Vec<String> =
-            genre.into_iter().chain(genre_tags.iter().map(String::as_str)).map(fold).collect();
-        genres.dedup();
-        genres
-    }
-
-    /// [`Self::tags`] of a track with these moods and tags.
-    pub fn tags(mood_tags: &[String], tags: &[String]) -> Vec<String> {
-        mood_tags.iter().chain(tags).map(|tag| fold(tag)).collect()
     }
 }

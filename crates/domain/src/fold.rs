@@ -9,24 +9,8 @@ pub fn fold(text: &str) -> String {
     if is_tidy(text.as_bytes()) {
         return text.to_ascii_lowercase();
     }
-    if text.is_ascii() {
-        return gather(text.len(), text.chars().map(|character| character.to_ascii_lowercase()));
-    }
-    gather(text.len(), text.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase))
-}
-
-/// Whether ASCII text has no control characters, and single spaces inside alone.
-fn is_tidy(text: &[u8]) -> bool {
-    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~');
-    text.iter().all(is_plain)
-        && !text.windows(2).any(|two| two == b"  ")
-        && text.first() != Some(&b' ')
-        && text.last() != Some(&b' ')
-}
-
-fn gather(length: usize, characters: impl Iterator<Item = char>) -> String {
-    let mut folded = String::with_capacity(length);
-    for character in characters {
+    let mut folded = String::with_capacity(text.len());
+    for character in text.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase) {
         if character.is_whitespace() {
             if !folded.is_empty() && !folded.ends_with(' ') {
                 folded.push(' ');
@@ -37,6 +21,15 @@ fn gather(length: usize, characters: impl Iterator<Item = char>) -> String {
     }
     folded.truncate(folded.trim_end().len());
     folded
+}
+
+/// Whether ASCII text has no control characters, and single spaces inside alone.
+fn is_tidy(text: &[u8]) -> bool {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~');
+    text.iter().all(is_plain)
+        && !text.windows(2).any(|two| two == b"  ")
+        && text.first() != Some(&b' ')
+        && text.last() != Some(&b' ')
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! number, and one factor that makes the estimate right on average.
 
 use super::rotation::Rotation;
-use crate::kernels::{Isa, Packed, Quantized, Steps, Sums, Tables, pack, quantize};
+use crate::kernels::{Isa, Levels, Packed, Steps, Sums, Tables, pack, quantize};
 
 /// Standard deviation of a 1-bit estimate times the square root of the bits, for a query at right angles to the vector:
 /// √(π/2 − 1), as a sign keeps √(2/π) of a normally distributed number.
@@ -146,15 +146,15 @@ impl Encoder {
         let (coarse, fine) = levels.split_at_mut(width);
         let (bits, packed) = codes.split_at_mut(self.bit_width());
         let root = (width as f32).sqrt();
-        let Quantized { length, coarse: coarse_sums, fine: fine_sums } =
-            quantize(self.isa, rotated, root, STEPS, bits, coarse, fine);
+        let levels = Levels { bits, coarse: &mut *coarse, fine: &mut *fine };
+        let rounded = quantize(self.isa, rotated, root, STEPS, levels);
         let (packed_coarse, packed_fine) = packed.split_at_mut(self.width(Packed::Two));
         pack(Packed::Two, coarse, packed_coarse);
         pack(Packed::Four, fine, packed_fine);
         Encoded {
-            bit_factor: root / length,
-            coarse: Rounded::of(coarse_sums, width),
-            fine: Rounded::of(fine_sums, width),
+            bit_factor: root / rounded.length,
+            coarse: Rounded::of(rounded.coarse, width),
+            fine: Rounded::of(rounded.fine, width),
         }
     }
 

@@ -183,7 +183,7 @@ impl MemoryIndex {
         }
         let folder = self.folder.display();
         StoreError::Unavailable(format!(
-            "the index cannot read its file in {folder}: {error}; ask again to load it anew"
+            "the index lost its vectors, in memory or in its file in {folder}: {error}; ask again to load it anew"
         ))
     }
 }

@@ -278,9 +278,9 @@ impl Segment {
     fn put(&mut self, row: u32, vector: &Encoded, codes: &[u8], facts: &Facts) {
         let (index, at) = (row as usize / CHUNK, row as usize % CHUNK);
         let [bits, coarse, fine] = self.encoder.apart(codes);
-        let (group, slot, groups) = (at / GROUP * GROUP * bits.len(), place(at % GROUP), self.bits.chunk_mut(index));
+        let (chunk, first) = (self.bits.chunk_mut(index), at / GROUP * GROUP * bits.len() + place(at % GROUP));
         for (byte, bits) in bits.iter().enumerate() {
-            groups[group + byte * GROUP + slot] = *bits;
+            chunk[first + byte * GROUP] = *bits;
         }
         self.coarse.chunk_mut(index)[at * coarse.len()..][..coarse.len()].copy_from_slice(coarse);
         self.fine.chunk_mut(index)[at * fine.len()..][..fine.len()].copy_from_slice(fine);

@@ -8,7 +8,7 @@ use std::arch::x86_64::{
     _mm256_storeu_si256,
 };
 
-use super::{AHEAD, Factor, GROUP, Quantized, RUN, Steps, row};
+use super::{AHEAD, Factor, GROUP, Levels, Quantized, RUN, Steps, row};
 
 /// # Safety
 ///
@@ -115,13 +115,6 @@ pub(super) fn scale(sums: &[u16], step: f32, offset: f32, factors: &[Factor], es
 }
 
 #[target_feature(enable = "avx2")]
-pub(super) fn quantize(
-    numbers: &[f32],
-    scale: f32,
-    steps: Steps,
-    bits: &mut [u8],
-    coarse: &mut [u8],
-    fine: &mut [u8],
-) -> Quantized {
-    super::portable::quantize(numbers, scale, steps, bits, coarse, fine)
+pub(super) fn quantize(numbers: &[f32], scale: f32, steps: Steps, levels: Levels<'_>) -> Quantized {
+    super::portable::quantize(numbers, scale, steps, levels)
 }

@@ -11,7 +11,7 @@ use std::arch::x86_64::{
     _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_srli_epi16, _mm512_storeu_si512,
 };
 
-use super::{AHEAD, GROUP, Quantized, RUN, Steps, row};
+use super::{AHEAD, GROUP, Levels, Quantized, RUN, Steps, row};
 
 /// # Safety
 ///
@@ -136,13 +136,6 @@ pub(super) fn turn(signs: &[f32], numbers: &mut [f32]) {
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(super) fn quantize(
-    numbers: &[f32],
-    scale: f32,
-    steps: Steps,
-    bits: &mut [u8],
-    coarse: &mut [u8],
-    fine: &mut [u8],
-) -> Quantized {
-    super::portable::quantize(numbers, scale, steps, bits, coarse, fine)
+pub(super) fn quantize(numbers: &[f32], scale: f32, steps: Steps, levels: Levels<'_>) -> Quantized {
+    super::portable::quantize(numbers, scale, steps, levels)
 }

@@ -2,9 +2,8 @@
 //!
 //! [`add_up`] sums table entries over 1-bit codes, [`multiply`] multiplies picked rows of 2 or 4 bits a number with a query.
 //! Both are exact integer arithmetic, so that every instruction set gives the same numbers. [`scale`] makes estimates of sums,
-//! and [`at_least`] picks the high ones. [`turn`] is what vectors are rotated by, [`quantize`] and [`pack`]
-//! what they are rounded by. Each checks its bounds once, then calls the kernel of the chosen [`Isa`], which reads and writes without
-//! further checks.
+//! and [`at_least`] picks the high ones. [`turn`] is what vectors are rotated by, [`quantize`] what they are rounded by. Each
+//! checks its bounds once, then calls the kernel of the chosen [`Isa`], which reads and writes without further checks.
 
 mod isa;
 
@@ -232,6 +231,13 @@ pub(crate) struct Steps {
     pub(crate) fine: f32,
 }
 
+/// Where [`quantize`] writes: signs, eight a byte, the first one lowest; coarse and fine levels, one a byte.
+pub(crate) struct Levels<'a> {
+    pub(crate) bits: &'a mut [u8],
+    pub(crate) coarse: &'a mut [u8],
+    pub(crate) fine: &'a mut [u8],
+}
+
 /// What [`quantize`] tells of rounded numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Sums {
@@ -251,31 +257,22 @@ pub(crate) struct Quantized {
 }
 
 /// Multiplies numbers by `scale` and rounds them: to the four levels ±½ and ±1½ coarse steps, and what that leaves to the sixteen
-/// levels from −7½ to 7½ fine ones. `bits` become their signs, eight a byte, the first one lowest. The same sums in the same
-/// order on every instruction set.
+/// levels from −7½ to 7½ fine ones. The same sums in the same order on every instruction set.
 ///
 /// # Panics
 /// Where there is not a level of each kind for each number, nor a byte for eight of them, or those are no multiple of 16.
-pub(crate) fn quantize(
-    isa: Isa,
-    numbers: &[f32],
-    scale: f32,
-    steps: Steps,
-    bits: &mut [u8],
-    coarse: &mut [u8],
-    fine: &mut [u8],
-) -> Quantized {
+pub(crate) fn quantize(isa: Isa, numbers: &[f32], scale: f32, steps: Steps, levels: Levels<'_>) -> Quantized {
     assert!(numbers.len().is_multiple_of(16), "{} numbers", numbers.len());
-    assert!(coarse.len() == numbers.len() && fine.len() == numbers.len(), "one level a number");
-    assert_eq!(bits.len() * 8, numbers.len(), "one bit a number");
+    assert!(levels.coarse.len() == numbers.len() && levels.fine.len() == numbers.len(), "one level a number");
+    assert_eq!(levels.bits.len() * 8, numbers.len(), "one bit a number");
     match isa.kind() {
         // SAFETY: the `Isa` proves AVX-512F and BW.
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx512 => unsafe { avx512::quantize(numbers, scale, steps, bits, coarse, fine) },
+        Kind::Avx512 => unsafe { avx512::quantize(numbers, scale, steps, levels) },
         // SAFETY: the `Isa` proves AVX2.
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx2 => unsafe { avx2::quantize(numbers, scale, steps, bits, coarse, fine) },
-        _ => portable::quantize(numbers, scale, steps, bits, coarse, fine),
+        Kind::Avx2 => unsafe { avx2::quantize(numbers, scale, steps, levels) },
+        _ => portable::quantize(numbers, scale, steps, levels),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Plain Rust: what the other kernels are tested against, and what runs where there are none.
 
-use super::{Factor, GROUP, PIECE, Packed, Quantized, Steps, Sums, place};
+use super::{Factor, GROUP, Levels, PIECE, Packed, Quantized, Steps, Sums, place};
 
 pub(super) fn add_up(codes: &[u8], tables: &[[u8; 16]], sums: &mut [u16]) {
     for (group, sums) in codes.chunks_exact(GROUP * tables.len() / 2).zip(sums.chunks_exact_mut(GROUP)) {
@@ -26,8 +26,7 @@ pub(super) fn multiply(packed: Packed, pieces: &[&[u8]], query: &[i8], picks: &[
     }
 }
 
-/// Inlined into kernels, so that the compiler may use what those have; so are [`turn`] and
-/// [`quantize`].
+/// Inlined into kernels, so that the compiler may use what those have; so are [`turn`] and [`quantize`].
 #[inline(always)]
 pub(super) fn scale(sums: &[u16], step: f32, offset: f32, factors: &[Factor], estimates: &mut [f32]) {
     for ((sum, factor), estimate) in sums.iter().zip(factors).zip(estimates) {
@@ -111,14 +110,7 @@ fn sixteens(numbers: &mut [f32]) -> &mut [[f32; 16]] {
 const LANES: usize = 16;
 
 #[inline(always)]
-pub(super) fn quantize(
-    numbers: &[f32],
-    scale: f32,
-    steps: Steps,
-    bits: &mut [u8],
-    coarse: &mut [u8],
-    fine: &mut [u8],
-) -> Quantized {
+pub(super) fn quantize(numbers: &[f32], scale: f32, steps: Steps, levels: Levels<'_>) -> Quantized {
     let mut lengths = [0f32; LANES];
     let (mut coarse_sums, mut fine_sums) = ([[0f32; LANES]; 2], [[0f32; LANES]; 2]);
     let add = |[squares, products]: &mut [[f32; LANES]; 2], lane: usize, rounded: f32, number: f32| {
@@ -126,9 +118,10 @@ pub(super) fn quantize(
         products[lane] += rounded * number;
     };
     let (per_coarse, per_fine) = (steps.coarse.recip(), steps.fine.recip());
-    let levels = coarse.as_chunks_mut::<LANES>().0.iter_mut().zip(fine.as_chunks_mut::<LANES>().0);
+    let Levels { bits, coarse, fine } = levels;
+    let both = coarse.as_chunks_mut::<LANES>().0.iter_mut().zip(fine.as_chunks_mut::<LANES>().0);
     let numbers = numbers.as_chunks::<LANES>().0.iter().zip(bits.as_chunks_mut::<2>().0);
-    for ((numbers, bits), (coarse, fine)) in numbers.zip(levels) {
+    for ((numbers, bits), (coarse, fine)) in numbers.zip(both) {
         *bits = signs(numbers).to_le_bytes();
         for lane in 0..LANES {
             let number = numbers[lane] * scale;
@@ -150,7 +143,7 @@ pub(super) fn quantize(
 /// A bit a number: whether it is not negative.
 #[inline(always)]
 fn signs(numbers: &[f32; LANES]) -> u16 {
-    // A power of two each, added up: compilers know to do that side by side.
+    // A choice without a branch, which compilers make for many numbers at once.
     let bit = |lane: usize| if numbers[lane] >= 0.0 { 1 << lane } else { 0 };
     (0..LANES).map(bit).fold(0, |bits, bit: u16| bits | bit)
 }

@@ -1,6 +1,6 @@
 use super::{
-    Factor, GROUP, Isa, PIECE, Packed, STRIDE, Steps, Tables, add_up, at_least, multiply, pack, place, quantize, scale,
-    turn,
+    Factor, GROUP, Isa, Levels, PIECE, Packed, STRIDE, Steps, Tables, add_up, at_least, multiply, pack, place,
+    quantize, scale, turn,
 };
 
 /// A small reproducible generator: the tests need variety, not quality.
@@ -162,7 +162,8 @@ fn every_kernel_quantizes_alike_to_the_last_bit() {
         (numbers[0], numbers[1], numbers[length - 1]) = (0.0, -9.0, 9.0);
         let quantized = |isa| {
             let (mut bits, mut coarse, mut fine) = (vec![7; length / 8], vec![7; length], vec![7; length]);
-            let told = quantize(isa, &numbers, 10.0, steps, &mut bits, &mut coarse, &mut fine);
+            let levels = Levels { bits: &mut bits, coarse: &mut coarse, fine: &mut fine };
+            let told = quantize(isa, &numbers, 10.0, steps, levels);
             (told, bits, coarse, fine)
         };
         let (told, bits, coarse, fine) = quantized(Isa::detect());

@@ -10,7 +10,7 @@ use soniquebay_domain::{Space, StoreError, VectorChanges};
 
 use super::connection::{execute, first, rows};
 use super::error::SqlError;
-use super::row::{self, TRACK_COLUMNS, get};
+use super::row::{self, Numbers, TRACK_COLUMNS, get};
 
 /// Held by whoever numbers, until its numbers can be seen.
 const NUMBERING_LOCK: i64 = 0x5362_6179_0004;
@@ -64,9 +64,9 @@ pub(super) async fn after(
             changes.removed(sequence, track_id);
             continue;
         }
-        let vector = row::vector(&row)?.into_inner();
+        let Numbers(numbers) = get(&row, "vector")?;
         let corrupt = |_| StoreError::Corrupt { table: "track_vectors", row: track_id.to_string(), column: "vector" };
-        changes.stored(sequence, track_id, vector, row::facts(&row)?).map_err(corrupt)?;
+        changes.stored(sequence, track_id, numbers, row::facts(&row)?).map_err(corrupt)?;
     }
     Ok(changes)
 }
