@@ -5,7 +5,6 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::{DeserializeOwned, IgnoredAny};
-use serde_json::{Map, Value};
 use soniquebay_domain::{FieldError, JobId, TrackId};
 
 use crate::error::{ApiError, Code};
@@ -17,17 +16,23 @@ pub(crate) const BODY_BYTES: usize = 2 * 1024 * 1024;
 pub(crate) struct JsonBody(pub(crate) Bytes);
 
 impl JsonBody {
-    /// The body as a `T`; `code` is for JSON of another shape.
-    pub(crate) fn read<T: DeserializeOwned>(&self, code: Code) -> Result<T, ApiError> {
-        read_json(&self.0, code)
+    /// The body, an object, as a `T`; `code` is for JSON of another shape. An array of the values would pass for an object
+    /// without its names.
+    pub(crate) fn read_object<T: DeserializeOwned>(&self, code: Code) -> Result<T, ApiError> {
+        self.read_from(b'{', "an object, {…}", code)
     }
 
-    /// The same where it must be an object: an array of the values would pass for one without its names.
-    pub(crate) fn read_object<T: DeserializeOwned>(&self, code: Code) -> Result<T, ApiError> {
-        if self.0.trim_ascii_start().starts_with(b"[") {
-            self.read::<Map<String, Value>>(code)?;
+    /// The body, an array, as a `T`.
+    pub(crate) fn read_array<T: DeserializeOwned>(&self, code: Code) -> Result<T, ApiError> {
+        self.read_from(b'[', "an array, […]", code)
+    }
+
+    fn read_from<T: DeserializeOwned>(&self, opening: u8, wanted: &str, code: Code) -> Result<T, ApiError> {
+        if self.0.trim_ascii_start().first() == Some(&opening) {
+            return read_json(&self.0, code);
         }
-        self.read(code)
+        read_json::<IgnoredAny>(&self.0, code)?;
+        Err(ApiError::new(code, format!("The body must be {wanted}, and is other JSON.")))
     }
 }
 

@@ -46,8 +46,11 @@ async fn values_without_their_names_are_no_object() {
         ("/api/track-vectors/search", json!([null, 1, 2, null, null, null, null, null]), "invalid_vector"),
         ("/api/similar", json!([[{"track_id": 1}], null, 1, null, null, null, null, null]), "invalid_filter"),
     ] {
-        app.post(path, &body).await.problem(422, code);
+        let problem = app.post(path, &body).await.problem(422, code);
+        assert_eq!(problem["detail"], "The body must be an object, {…}, and is other JSON.", "{path}");
     }
+    let one = app.post("/api/tracks/batch", &json!({"title": "A"})).await.problem(422, "invalid_track");
+    assert_eq!(one["detail"], "The body must be an array, […], and is other JSON.");
 }
 
 #[tokio::test]

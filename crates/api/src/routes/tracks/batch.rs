@@ -88,7 +88,7 @@ pub(crate) async fn write_tracks(
 }
 
 async fn write_array(services: &Services, body: JsonBody) -> Result<BatchReport, ApiError> {
-    let tracks: Vec<Value> = body.read(Code::InvalidTrack)?;
+    let tracks: Vec<Value> = body.read_array(Code::InvalidTrack)?;
     if tracks.len() > ARRAY_TRACKS {
         let detail = format!("{} tracks: at most {ARRAY_TRACKS} at once, or any number as NDJSON.", tracks.len());
         return Err(ApiError::new(Code::InvalidTrack, detail));

@@ -25,8 +25,8 @@ use crate::openapi::TrackInput;
     )
 )]
 pub(crate) async fn create_track(State(services): State<Services>, body: JsonBody) -> Result<Response, ApiError> {
-    let record =
-        parse_track(body.read(Code::InvalidTrack)?).map_err(|errors| ApiError::fields(Code::InvalidTrack, errors))?;
+    let record = parse_track(body.read_object(Code::InvalidTrack)?)
+        .map_err(|errors| ApiError::fields(Code::InvalidTrack, errors))?;
     let write = TrackWrite {
         target: Target::Recognised { id: record.id },
         mode: WriteMode::Merge,

@@ -58,7 +58,7 @@ pub(crate) async fn set_features(
     body: JsonBody,
 ) -> Result<Response, ApiError> {
     let version = version::if_match(&services, &headers, id).await?;
-    let fields: Map<String, Value> = body.read(Code::InvalidTrack)?;
+    let fields: Map<String, Value> = body.read_object(Code::InvalidTrack)?;
     let unknown: Vec<FieldError> = fields
         .keys()
         .filter(|name| !FEATURES.contains(&name.as_str()))

@@ -68,8 +68,8 @@ async fn change(
     mode: WriteMode,
 ) -> Result<Response, ApiError> {
     let version = version::if_match(services, headers, id).await?;
-    let record =
-        parse_track(body.read(Code::InvalidTrack)?).map_err(|errors| ApiError::fields(Code::InvalidTrack, errors))?;
+    let record = parse_track(body.read_object(Code::InvalidTrack)?)
+        .map_err(|errors| ApiError::fields(Code::InvalidTrack, errors))?;
     check_id(id, record.id)?;
     let target = Target::Existing { id, version };
     write_one(services, TrackWrite { target, mode, patch: record.patch, priority: Priority::Interactive }).await?;

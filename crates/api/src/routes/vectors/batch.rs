@@ -42,7 +42,7 @@ pub(crate) async fn put_vectors(
     body: JsonBody,
 ) -> Result<(StatusCode, Json<StoredView>), ApiError> {
     // Each is read by itself, so that a bad one can be named; the numbers never become a tree of values.
-    let vectors: Vec<Box<RawValue>> = body.read(Code::InvalidVector)?;
+    let vectors: Vec<Box<RawValue>> = body.read_array(Code::InvalidVector)?;
     if vectors.len() > MAX_VECTORS {
         let detail = format!("{} vectors: at most {MAX_VECTORS} at once.", vectors.len());
         return Err(ApiError::new(Code::InvalidVector, detail));
