@@ -38,7 +38,7 @@ const WAITING: usize = 512;
 /// vectors in a file without a name, in the system's folder for such files unless [`Self::in_folder`] names another.
 ///
 /// Scores are exact. A row is missed only where its 1-bit estimate, which large libraries are thinned by, lies 3.1 standard
-/// deviations too low, or one of its closer ones four; 2.6 and 3.3 where a million rows are compared.
+/// deviations too low, or one of its closer ones four; 2.2 and 2.9 where a million rows are compared.
 ///
 /// [`Facts`]: soniquebay_domain::Facts
 pub struct MemoryIndex {

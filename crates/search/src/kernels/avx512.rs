@@ -4,7 +4,7 @@
 //! precision that makes no difference.
 
 use std::arch::x86_64::{
-    __m512i, _CMP_GE_OQ, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm512_add_epi8, _mm512_add_epi16,
+    __m512i, _CMP_GE_OQ, _MM_HINT_T0, _MM_HINT_T1, _mm_loadu_si128, _mm_prefetch, _mm512_add_epi8, _mm512_add_epi16,
     _mm512_add_epi32, _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_loadu_si512, _mm512_madd_epi16,
     _mm512_maddubs_epi16, _mm512_mask_cmp_ps_mask, _mm512_maskz_compress_epi32, _mm512_maskz_loadu_ps,
     _mm512_reduce_add_epi32, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32,
@@ -12,6 +12,9 @@ use std::arch::x86_64::{
 };
 
 use super::{AHEAD, GROUP, Levels, Quantized, RUN, Steps, row};
+
+/// How far ahead of its use a group is asked for, in groups: of 512 bits a row, 16 KiB.
+const GROUPS_AHEAD: usize = 4;
 
 /// # Safety
 ///
@@ -25,12 +28,12 @@ pub(super) unsafe fn add_up(codes: &[u8], tables: &[[u8; 16]], sums: &mut [u16])
         // sums are two registers.
         unsafe {
             let codes = codes.as_ptr().add(group * width * GROUP);
-            // Where another group follows, its bytes are asked for: a group ends where a page does, which the processor
-            // foresees nothing beyond.
-            let ahead = if group + 1 < sums.len() / GROUP { width * GROUP } else { 0 };
+            // The processor foresees nothing beyond a page, and the first cache waits for too few lines at a time to keep memory
+            // busy: the second one is asked. Beyond the last group lies the next chunk or nothing, which is no fault.
+            let ahead = codes.wrapping_add(GROUPS_AHEAD * width * GROUP);
             for byte in (0..width).step_by(2) {
-                _mm_prefetch::<_MM_HINT_T0>(codes.add(ahead + byte * GROUP).cast());
-                _mm_prefetch::<_MM_HINT_T0>(codes.add(ahead + (byte + 1) * GROUP).cast());
+                _mm_prefetch::<_MM_HINT_T1>(ahead.wrapping_add(byte * GROUP).cast());
+                _mm_prefetch::<_MM_HINT_T1>(ahead.wrapping_add((byte + 1) * GROUP).cast());
                 // Four entries of at most 63 fit a byte.
                 let tables = tables.as_ptr().add(2 * byte);
                 let first = look_up(codes.add(byte * GROUP), tables);

@@ -36,7 +36,7 @@ const RUN: usize = 4;
 
 /// How far ahead of its use a picked row is asked for, in rows: picks lie too far apart for the processor to foresee.
 #[cfg(target_arch = "x86_64")]
-const AHEAD: usize = 8;
+const AHEAD: usize = 16;
 
 /// Where row `row` of a group stands among the group's bytes: such that the kernels' sums, of even and of odd bytes, come
 /// out in the order of the rows.
