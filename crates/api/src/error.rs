@@ -39,6 +39,39 @@ pub(crate) enum Code {
 }
 
 impl Code {
+    const ALL: [Self; 25] = [
+        Self::Unauthorized,
+        Self::ForbiddenScope,
+        Self::ForbiddenHost,
+        Self::ForbiddenOrigin,
+        Self::InvalidJson,
+        Self::InvalidTrack,
+        Self::InvalidVector,
+        Self::InvalidFilter,
+        Self::NoTrack,
+        Self::NoVector,
+        Self::NoFile,
+        Self::InvalidRange,
+        Self::VectorPending,
+        Self::VectorOutdated,
+        Self::SpaceInUse,
+        Self::Outdated,
+        Self::ModelMissing,
+        Self::Overloaded,
+        Self::RateLimited,
+        Self::Unavailable,
+        Self::TooLarge,
+        Self::UnsupportedMediaType,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::Internal,
+    ];
+
+    /// The one of this name on the wire.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.name() == name)
+    }
+
     /// Status, stable name, title.
     fn entry(self) -> (StatusCode, &'static str, &'static str) {
         match self {
@@ -72,6 +105,12 @@ impl Code {
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Not with this method"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong here"),
         }
+    }
+
+    /// What a client is answered; `errors` are the fields that are wrong.
+    pub(crate) fn problem(self, detail: impl Into<String>, errors: Vec<FieldError>) -> ProblemView {
+        let (status, name, title) = self.entry();
+        ProblemView::new(status.as_u16(), title, name, detail).with_errors(errors)
     }
 
     /// The name it has on the wire.
@@ -161,8 +200,8 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let (status, name, title) = self.code.entry();
-        let view = ProblemView::new(status.as_u16(), title, name, self.detail).with_errors(self.errors);
+        let (status, ..) = self.code.entry();
+        let view = self.code.problem(self.detail, self.errors);
         let mut body = serde_json::to_value(view).unwrap_or_default();
         if let Value::Object(members) = &mut body {
             members.extend(self.more);

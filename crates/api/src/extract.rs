@@ -6,6 +6,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use soniquebay_domain::{FieldError, JobId, TrackId};
+use soniquebay_wire::read_shape;
 
 use crate::error::{ApiError, Code};
 
@@ -40,9 +41,13 @@ impl JsonBody {
 pub(crate) fn read_json<T: DeserializeOwned>(bytes: &[u8], code: Code) -> Result<T, ApiError> {
     serde_json::from_slice(bytes).map_err(|error| {
         // A wrong shape is noticed before the end is seen, so the rest is still to be read.
-        match serde_json::from_slice::<IgnoredAny>(bytes) {
+        if let Err(error) = serde_json::from_slice::<IgnoredAny>(bytes) {
+            return ApiError::new(Code::InvalidJson, error.to_string());
+        }
+        // Once more, as knowing the place costs time that bodies as they should be need not spend.
+        match read_shape::<T, _>(&mut serde_json::Deserializer::from_slice(bytes), "body") {
+            Err(wrong) => ApiError::fields(code, vec![wrong]),
             Ok(_) => ApiError::new(code, error.to_string()),
-            Err(error) => ApiError::new(Code::InvalidJson, error.to_string()),
         }
     })
 }

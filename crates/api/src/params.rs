@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use serde_json::Value;
 use soniquebay_domain::{FieldError, Filter, Space, TrackId, bounds};
 use soniquebay_search::SimilarOptions;
-use soniquebay_wire::{FilterInput, RangeInput};
+use soniquebay_wire::{FilterInput, Object, RangeInput};
 
 use crate::error::{ApiError, Code};
 
@@ -187,10 +187,10 @@ impl Params {
         })
     }
 
-    fn range(&mut self, of: &str) -> Option<RangeInput> {
+    fn range(&mut self, of: &str) -> Option<Object<RangeInput>> {
         let mut end = |which: &str| self.number(&format!("{of}_{which}"), &(-1e9..=1e9));
         let (min, max) = (end("min"), end("max"));
-        (min.is_some() || max.is_some()).then_some(RangeInput { min, max })
+        (min.is_some() || max.is_some()).then_some(Object(RangeInput { min, max }))
     }
 
     pub(crate) fn refuse(&mut self, name: &str, reason: impl Into<String>) {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use soniquebay_domain::{FieldError, Filter, Key, Range, TrackId, bounds, fold, with_subgenres};
 use utoipa::ToSchema;
 
+use crate::shape::Object;
 use crate::track::read_id;
 
 /// Tracks that one filter can leave out.
@@ -29,13 +30,16 @@ pub struct FilterInput {
     #[schema(value_type = OneOrMany, required = false)]
     pub tags: Vec<String>,
     /// Year of release.
-    pub year_range: Option<RangeInput>,
+    #[schema(value_type = Option<RangeInput>)]
+    pub year_range: Option<Object<RangeInput>>,
     /// Beats a minute.
-    pub bpm_range: Option<RangeInput>,
+    #[schema(value_type = Option<RangeInput>)]
+    pub bpm_range: Option<Object<RangeInput>>,
     /// Whether tracks of half and of double such a tempo pass too.
     pub bpm_octaves: Option<bool>,
     /// Seconds.
-    pub duration_range: Option<RangeInput>,
+    #[schema(value_type = Option<RangeInput>)]
+    pub duration_range: Option<Object<RangeInput>>,
     /// A key, by name, Camelot or Open Key; harmonically compatible ones pass too.
     pub key: Option<String>,
     /// Leave out the artists of the seeds.
@@ -142,8 +146,8 @@ impl Checks {
         all
     }
 
-    fn range(&mut self, field: &str, range: Option<RangeInput>) -> Range {
-        let RangeInput { min, max } = range.unwrap_or_default();
+    fn range(&mut self, field: &str, range: Option<Object<RangeInput>>) -> Range {
+        let Object(RangeInput { min, max }) = range.unwrap_or_default();
         for end in [min, max].into_iter().flatten().filter(|end| !end.is_finite()) {
             self.refuse(field, format!("{end} is no number"));
         }

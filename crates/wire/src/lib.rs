@@ -7,6 +7,7 @@ mod event;
 mod filter;
 mod job;
 mod problem;
+mod shape;
 mod time;
 mod track;
 mod vector;
@@ -17,6 +18,7 @@ pub use event::{
 pub use filter::{FilterInput, MAX_EXCLUDED_ARTISTS, MAX_EXCLUDED_TRACKS, RangeInput};
 pub use job::{JobCountsView, JobView};
 pub use problem::{FieldProblem, ProblemView};
+pub use shape::{Object, read_shape};
 pub use time::rfc3339;
 pub use track::{
     AnalysisInput, AnalysisView, StateView, TrackRecord, TrackView, clean_text, parse_track, read_track, untitled,

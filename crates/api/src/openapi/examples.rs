@@ -1,7 +1,9 @@
 //! What answers look like: an example for each, and for each error.
 
-use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
+use soniquebay_domain::FieldError;
+
+use crate::error::Code;
 
 /// An example of each view, by the name of its schema; of what is text, by the operation's.
 const EXAMPLES: &str = include_str!("examples.json");
@@ -16,16 +18,22 @@ pub(super) fn add(description: &mut Value) -> Result<(), serde_json::Error> {
     for operation in paths.filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
         let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
         let Some(responses) = operation["responses"].as_object_mut() else { continue };
-        for (status, response) in responses {
-            let problem = problem(status, response["description"].as_str().unwrap_or_default());
+        for response in responses.values_mut() {
+            let codes = codes(response["description"].as_str().unwrap_or_default());
             let Some(contents) = response.get_mut("content").and_then(Value::as_object_mut) else { continue };
             for (kind, content) in contents {
+                let Some(content) = content.as_object_mut() else { continue };
                 let example = match kind.as_str() {
-                    "application/problem+json" => Some(problem.clone()),
-                    "application/json" => of_schema(&content["schema"], &examples),
+                    "application/problem+json" => {
+                        let named =
+                            |code: &Code| Some((code.name().to_owned(), json!({"value": problem(*code, &examples)?})));
+                        content.insert("examples".to_owned(), codes.iter().filter_map(named).collect());
+                        continue;
+                    }
+                    "application/json" => content.get("schema").and_then(|schema| of_schema(schema, &examples)),
                     _ => examples.get(&id).cloned(),
                 };
-                if let (Some(example), Some(content)) = (example, content.as_object_mut()) {
+                if let Some(example) = example {
                     content.entry("example").or_insert(example);
                 }
             }
@@ -41,10 +49,21 @@ fn of_schema(schema: &Value, examples: &Map<String, Value>) -> Option<Value> {
     Some(json!([of_schema(schema.get("items")?, examples)?]))
 }
 
-/// A problem of the first code that the answer's description names.
-fn problem(status: &str, description: &str) -> Value {
-    let code = description.split('`').nth(1).unwrap_or("unavailable");
-    let number: u16 = status.parse().unwrap_or(500);
-    let title = StatusCode::from_u16(number).ok().and_then(|status| status.canonical_reason()).unwrap_or("Error");
-    json!({"type": "about:blank", "title": title, "status": number, "code": code, "detail": "What is wrong, and what to do."})
+/// The codes that an answer's description names.
+fn codes(description: &str) -> Vec<Code> {
+    description.split('`').skip(1).step_by(2).filter_map(Code::named).collect()
+}
+
+/// A problem of this code: its detail, or the fields that are wrong, are under its name among the examples.
+fn problem(code: Code, examples: &Map<String, Value>) -> Option<Value> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let view = match examples.get(code.name())? {
+        Value::Array(errors) => {
+            let errors = errors.iter().map(|error| FieldError::new(&text(&error["field"]), text(&error["reason"])));
+            let errors: Vec<FieldError> = errors.collect();
+            code.problem(errors.first()?.to_string(), errors)
+        }
+        detail => code.problem(text(detail), Vec::new()),
+    };
+    serde_json::to_value(view).ok()
 }

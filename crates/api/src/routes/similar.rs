@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use soniquebay_domain::{FieldError, Filter, Space, TrackId};
 use soniquebay_search::{Answer, Found, Like, Near, Seed, SimilarOptions, Why};
-use soniquebay_wire::{FilterInput, ProblemView, TrackView, read_embedding};
+use soniquebay_wire::{FilterInput, Object, ProblemView, TrackView, read_embedding, read_shape};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -40,8 +40,8 @@ const TEXT_LETTERS: usize = 1024;
 }))]
 pub(crate) struct SeedsInput {
     /// Tracks, texts and vectors, 1 to 100, of which up to 16 texts.
-    #[schema(min_items = 1, max_items = 100)]
-    seeds: Vec<SeedInput>,
+    #[schema(value_type = Vec<SeedInput>, min_items = 1, max_items = 100)]
+    seeds: Vec<Object<SeedInput>>,
     /// Which tracks may be answered.
     #[serde(default)]
     #[schema(value_type = Option<FilterInput>)]
@@ -216,16 +216,16 @@ pub(crate) async fn similar_to_seeds(
     Ok(Json(answer.await??.into()))
 }
 
-fn read_seeds(given: Vec<SeedInput>) -> Result<Vec<Seed>, ApiError> {
+fn read_seeds(given: Vec<Object<SeedInput>>) -> Result<Vec<Seed>, ApiError> {
     let refuse = |reason: String| ApiError::fields(Code::InvalidFilter, vec![FieldError::new("seeds", reason)]);
     if given.is_empty() || given.len() > MAX_SEEDS {
         return Err(refuse(format!("{} seeds: 1 to {MAX_SEEDS} are needed", given.len())));
     }
-    let texts = given.iter().filter(|seed| seed.text.is_some()).count();
+    let texts = given.iter().filter(|Object(seed)| seed.text.is_some()).count();
     if texts > MAX_TEXTS {
         return Err(refuse(format!("{texts} texts: at most {MAX_TEXTS} of the seeds may be texts")));
     }
-    let read = |(index, seed): (usize, SeedInput)| {
+    let read = |(index, Object(seed)): (usize, Object<SeedInput>)| {
         let weight = seed.weight.unwrap_or(1.0) as f32;
         // Infinite is what a number too large for single precision becomes.
         if !weight.is_finite() {
@@ -277,9 +277,11 @@ impl OptionsInput {
         let space = self.space.and_then(|name| {
             Space::parse(&name).map_err(|error| errors.push(FieldError::new("space", error.to_string()))).ok()
         });
-        let filter = match self.filters.map(serde_json::from_value::<Option<FilterInput>>).transpose() {
-            Ok(input) => input.flatten().map_or(Ok(Filter::default()), FilterInput::check),
-            Err(error) => Err(vec![FieldError::new("filters", error.to_string())]),
+        let filter = match self.filters.map(|filters| read_shape::<Option<Object<FilterInput>>, _>(filters, "filters"))
+        {
+            Some(Ok(Some(Object(input)))) => input.check(),
+            Some(Err(error)) => Err(vec![error]),
+            None | Some(Ok(None)) => Ok(Filter::default()),
         };
         let filter = filter.unwrap_or_else(|found| {
             errors.extend(found);

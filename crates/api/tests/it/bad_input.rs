@@ -54,6 +54,63 @@ async fn values_without_their_names_are_no_object() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_inside_a_body_is_told_by_field_and_in_plain_words() {
+    let app = App::new().await;
+    let seeds = json!([{"track_id": 1}]);
+    for (path, body, code, field, reason) in [
+        (
+            "/api/similar",
+            json!({"seeds": [[1, null]]}),
+            "invalid_filter",
+            "seeds[0]",
+            "an array where an object belongs",
+        ),
+        (
+            "/api/similar",
+            json!({"seeds": [{"track_id": "one"}]}),
+            "invalid_filter",
+            "seeds[0].track_id",
+            "string \"one\" where a whole number belongs",
+        ),
+        ("/api/similar", json!({"limit": 3}), "invalid_filter", "seeds", "is missing"),
+        (
+            "/api/similar",
+            json!({"seeds": seeds, "filters": [["rock"]]}),
+            "invalid_filter",
+            "filters",
+            "an array where an object belongs",
+        ),
+        (
+            "/api/track-vectors/search",
+            json!({"query_track_id": 1, "filters": {"year_range": [1990, 1999]}}),
+            "invalid_filter",
+            "year_range",
+            "an array where an object belongs",
+        ),
+        (
+            "/api/track-vectors/search",
+            json!({"query_track_id": 1, "filters": {"year_range": {"min": "1990"}}}),
+            "invalid_filter",
+            "year_range.min",
+            "string \"1990\" where a number belongs",
+        ),
+        (
+            "/api/track-vectors",
+            json!({"track_id": 1, "embedding": [0.5, "much"]}),
+            "invalid_vector",
+            "embedding[1]",
+            "string \"much\" where a number belongs",
+        ),
+    ] {
+        let problem = app.post(path, &body).await.problem(422, code);
+        assert_eq!(problem["errors"], json!([{"field": field, "reason": reason}]), "{path} {body}");
+        assert_eq!(problem["detail"], format!("{field}: {reason}"));
+    }
+    let long = app.post("/api/similar", &json!({"seeds": "x".repeat(1_000_000)})).await.problem(422, "invalid_filter");
+    assert!(long.to_string().len() < 1000, "what was sent is not sent back");
+}
+
+#[tokio::test]
 async fn bodies_of_another_shape() {
     let app = App::new().await;
     for (method, path) in WITH_BODY {

@@ -93,6 +93,23 @@ fn check_example(description: &Value, schema: &Value, example: &Value, place: &s
     }
 }
 
+/// Whether each code that a description names has an example of its own.
+fn check_problems(description: &Value, response: &Value, content: &Value, status: &str, place: &str) {
+    let examples = content["examples"].as_object().unwrap_or_else(|| panic!("{place}: no examples"));
+    assert!(!examples.is_empty(), "{place}: no examples");
+    for code in response["description"].as_str().unwrap().split('`').skip(1).step_by(2) {
+        // Some are names of an answer's members.
+        let is_member = ["state", "spaces", "index"].contains(&code);
+        assert!(examples.contains_key(code) || is_member, "{place}: no example of {code}");
+    }
+    for (code, example) in examples {
+        let problem = &example["value"];
+        check_example(description, &content["schema"], problem, place);
+        assert_eq!((problem["code"].as_str(), problem["status"].to_string().as_str()), (Some(code.as_str()), status));
+        assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{place}: {problem}");
+    }
+}
+
 #[tokio::test]
 async fn every_operation_shows_examples_and_its_errors() {
     let description = App::new().await.get("/openapi.json").await.json();
@@ -113,12 +130,13 @@ async fn every_operation_shows_examples_and_its_errors() {
                 let contents = response["content"].as_object().into_iter().flatten();
                 // Of an audio file there is nothing to show.
                 for (kind, content) in contents.filter(|(kind, _)| !kind.starts_with("audio/")) {
-                    let example =
-                        content.get("example").unwrap_or_else(|| panic!("{place} {status}: no example of {kind}"));
-                    check_example(&description, &content["schema"], example, &format!("{place} {status}"));
+                    let place = format!("{place} {status}");
                     if kind == "application/problem+json" {
-                        assert_eq!(example["status"].to_string(), *status, "{place}");
+                        check_problems(&description, response, content, status, &place);
+                        continue;
                     }
+                    let example = content.get("example").unwrap_or_else(|| panic!("{place}: no example of {kind}"));
+                    check_example(&description, &content["schema"], example, &place);
                 }
             }
         }

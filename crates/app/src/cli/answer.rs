@@ -1,7 +1,7 @@
 //! How many answers, which, and in what form.
 
 use clap::Args;
-use soniquebay_wire::{FilterInput, RangeInput};
+use soniquebay_wire::{FilterInput, Object, RangeInput};
 
 /// How many answers, which, and in what form.
 #[derive(Debug, Args)]
@@ -101,10 +101,10 @@ impl AnswerArgs {
             genre: self.genre.clone(),
             include_subgenres: Some(self.include_subgenres),
             tags: self.tag.clone(),
-            year_range: self.years.map(|years| years.0),
-            bpm_range: self.bpm.map(|bpm| bpm.0),
+            year_range: self.years.map(|years| Object(years.0)),
+            bpm_range: self.bpm.map(|bpm| Object(bpm.0)),
             bpm_octaves: Some(self.bpm_octaves),
-            duration_range: self.duration.map(|duration| duration.0),
+            duration_range: self.duration.map(|duration| Object(duration.0)),
             key: self.key.clone(),
             exclude_same_artist: Some(self.exclude_same_artist),
             max_per_artist: self.max_per_artist,

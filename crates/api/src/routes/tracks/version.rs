@@ -45,7 +45,7 @@ fn version_of(tag: &str) -> Option<i64> {
 }
 
 pub(crate) fn outdated(id: TrackId, version: i64) -> ApiError {
-    ApiError::new(Code::Outdated, format!("Track {id} has version {version} by now."))
+    ApiError::new(Code::Outdated, format!("Track {id} has version {version} by now: read it again."))
         .with("version", serde_json::json!(version))
 }
 
