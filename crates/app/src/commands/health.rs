@@ -17,7 +17,9 @@ pub(crate) async fn run(args: &HealthArgs) -> anyhow::Result<()> {
     let server = BaseUrl::parse(&format!("http://{address}"), address.port()).context("the address")?;
     let http = Http::new(Settings { server, api_key: None, connect: PATIENCE / 2, idle_connections: 0 });
     let path = if args.ready { "/readyz" } else { "/healthz" };
-    let answer = http.get(path, Bounds { within: PATIENCE, bytes: 64 * 1024 }).await?;
+    let answer = http.get(path, Bounds { within: PATIENCE, bytes: 64 * 1024 }).await;
+    let answer =
+        answer.context("nothing answers: does a process serve here, and does --listen say where it listens?")?;
     let said: String = String::from_utf8_lossy(&answer.body).chars().filter(|c| !c.is_control()).collect();
     ensure!(answer.status.is_success(), "{address} answers {}: {said}", answer.status);
     output::line(&said)

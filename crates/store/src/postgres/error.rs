@@ -52,6 +52,10 @@ impl SqlError {
                     Some(advice) => unavailable(&format!("{}: {advice}", causes(&error))),
                     None => unavailable(&causes(&error)),
                 },
+                None if is_of_network(&error) => unavailable(&format!(
+                    "{}: does the server run, and does DATABASE_URL name its host and port?",
+                    causes(&error)
+                )),
                 None => unavailable(&causes(&error)),
             },
         }
@@ -83,6 +87,11 @@ impl SqlError {
         ];
         error.is_closed() || error.code().is_some_and(|state| passing.contains(&state))
     }
+}
+
+/// Whether the server was not reached at all, or was lost.
+fn is_of_network(error: &tokio_postgres::Error) -> bool {
+    error.source().is_some_and(|cause| cause.is::<std::io::Error>())
 }
 
 fn overloaded(state: &SqlState) -> bool {
