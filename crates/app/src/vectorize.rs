@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
-use soniquebay_domain::{EmbedError, Space, SpaceCoverage};
+use soniquebay_domain::{EmbedError, Space, SpaceSize};
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::End;
@@ -181,16 +181,16 @@ fn show(bar: &ProgressBar, left: u64) {
 
 /// How many tracks have their vector in the preferred space.
 pub(crate) async fn ready(library: &Library) -> anyhow::Result<u64> {
-    let spaces = library.store.spaces().await?;
-    Ok(spaces.iter().find(|coverage| coverage.space == *library.preferred()).map_or(0, |coverage| coverage.ready))
+    let coverage = library.store.coverage().await?;
+    Ok(coverage.iter().find(|of| of.space == *library.preferred()).map_or(0, |of| of.ready))
 }
 
 /// The space that is filled, where a server with other settings decides it.
 pub(crate) async fn other_space(library: &Library) -> anyhow::Result<Option<Space>> {
-    let mut wanted = library.store.spaces().await?.into_iter().filter(|coverage| coverage.wanted);
-    let is_ours = |coverage: &SpaceCoverage| coverage.space == *library.preferred();
+    let mut wanted = library.store.spaces().await?.into_iter().filter(|size| size.wanted);
+    let is_ours = |size: &SpaceSize| size.space == *library.preferred();
     Ok(match wanted.next() {
-        Some(first) if !is_ours(&first) && !wanted.any(|coverage| is_ours(&coverage)) => Some(first.space),
+        Some(first) if !is_ours(&first) && !wanted.any(|size| is_ours(&size)) => Some(first.space),
         _ => None,
     })
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use soniquebay_broker::celery::{CeleryConfig, CeleryQueue, CelerySettlement};
 use soniquebay_domain::{
-    Fingerprint, JobKind, JobQueue, NewJob, Priority, SettledJob, Settlement, Space, SpaceCoverage, StoreError,
+    Fingerprint, JobKind, JobQueue, NewJob, Priority, SettledJob, Settlement, Space, SpaceSize, StoreError,
     StoredVector, SystemClock, TrackFields, TrackId, Vector, VectorWrite, Vectors,
 };
 use soniquebay_testkit::redis::RedisServer;
@@ -34,7 +34,7 @@ impl Vectors for Nowhere {
         Ok(Vec::new())
     }
 
-    async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError> {
+    async fn spaces(&self) -> Result<Vec<SpaceSize>, StoreError> {
         Ok(Vec::new())
     }
 

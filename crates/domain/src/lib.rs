@@ -37,7 +37,7 @@ pub use patch::{Change, FieldError, TrackPatch, bounds};
 pub use ports::{
     Analyses, Applied, Backlog, BusError, Catalog, CatalogCounts, Database, EmbedError, Embedder, EmbeddingCache,
     Event, EventBus, FileState, Fingerprint, Happening, Heard, Hit, JobCounts, JobQueue, Keys, Made, MakeError, Maker,
-    Outcome, Progress, Purpose, QueueCounts, Reconcile, SettledJob, Settlement, SpaceCoverage, StoreError,
+    Outcome, Progress, Purpose, QueueCounts, Reconcile, SettledJob, Settlement, SpaceCoverage, SpaceSize, StoreError,
     StoredVector, Subject, Target, TextHit, TextKey, TrackEvent, TrackState, TrackWrite, Tracks, VectorChange,
     VectorChanges, VectorIndex, VectorStore, VectorWrite, Vectorizer, Vectors, WriteMode,
 };

@@ -32,7 +32,7 @@ impl WantedSpaces {
             return Ok(spaces.clone());
         }
         let spaces: Vec<Space> = match self.vectors.spaces().await {
-            Ok(all) => all.into_iter().filter(|coverage| coverage.wanted).map(|coverage| coverage.space).collect(),
+            Ok(all) => all.into_iter().filter(|size| size.wanted).map(|size| size.space).collect(),
             // What was wanted a while ago is most likely wanted still.
             Err(error) => return known.map(|(_, spaces)| spaces).ok_or(error),
         };

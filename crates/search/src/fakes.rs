@@ -6,9 +6,9 @@ use std::sync::{Mutex, MutexGuard};
 use async_trait::async_trait;
 use soniquebay_domain::{
     Applied, Catalog, CatalogCounts, Change, ContentHash, EmbedError, Facts, FileState, Fingerprint, MetadataHash,
-    Outcome, Space, SpaceCoverage, StoreError, StoredVector, Target, TextHit, Timestamp, Track, TrackFields, TrackId,
-    TrackPatch, TrackState, TrackWrite, Tracks, Vector, VectorChanges, VectorStore, VectorWrite, Vectorizer, Vectors,
-    fold,
+    Outcome, Space, SpaceCoverage, SpaceSize, StoreError, StoredVector, Target, TextHit, Timestamp, Track, TrackFields,
+    TrackId, TrackPatch, TrackState, TrackWrite, Tracks, Vector, VectorChanges, VectorStore, VectorWrite, Vectorizer,
+    Vectors, fold,
 };
 
 #[derive(Default)]
@@ -187,19 +187,9 @@ impl Vectors for Library {
         Ok(ids.iter().filter_map(of).collect())
     }
 
-    async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError> {
-        let state = self.state();
-        let mut spaces: Vec<SpaceCoverage> = Vec::new();
-        for (space, _) in state.vectors.keys() {
-            match spaces.last_mut().filter(|last| last.space == *space) {
-                Some(last) => last.ready += 1,
-                None => {
-                    let wanted = space.model() != "external";
-                    spaces.push(SpaceCoverage { space: space.clone(), wanted, ready: 1, stale: 0 });
-                }
-            }
-        }
-        Ok(spaces)
+    async fn spaces(&self) -> Result<Vec<SpaceSize>, StoreError> {
+        let sizes = self.coverage().await?.into_iter();
+        Ok(sizes.map(|of| SpaceSize { space: of.space, wanted: of.wanted, vectors: of.ready + of.stale }).collect())
     }
 
     async fn vector_fingerprints(
@@ -228,6 +218,21 @@ impl VectorStore for Library {
         let state = self.state();
         let all = state.vectors.iter().filter(|(key, _)| key.0 == *space && key.1.get() > after);
         Ok(all.skip(skip).take(limit).map(|(key, vector)| stored(&state, space, key.1, vector)).collect())
+    }
+
+    async fn coverage(&self) -> Result<Vec<SpaceCoverage>, StoreError> {
+        let state = self.state();
+        let mut spaces: Vec<SpaceCoverage> = Vec::new();
+        for (space, _) in state.vectors.keys() {
+            match spaces.last_mut().filter(|last| last.space == *space) {
+                Some(last) => last.ready += 1,
+                None => {
+                    let wanted = space.model() != "external";
+                    spaces.push(SpaceCoverage { space: space.clone(), wanted, ready: 1, stale: 0 });
+                }
+            }
+        }
+        Ok(spaces)
     }
 
     async fn remove_vector(&self, space: &Space, id: TrackId) -> Result<bool, StoreError> {

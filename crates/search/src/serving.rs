@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use soniquebay_domain::{Space, SpaceCoverage, StoreError, VectorStore};
+use soniquebay_domain::{Space, SpaceSize, StoreError, VectorStore};
 
 /// How long a look at the spaces holds: counting vectors takes milliseconds, and a space fills over minutes.
 const LOOK_HOLDS: Duration = Duration::from_secs(2);
@@ -65,25 +65,21 @@ impl Serving {
     }
 }
 
-fn order(preferred: &Space, others: &[Space], coverage: &[SpaceCoverage]) -> Vec<Space> {
-    let held = |space: &Space| {
-        let of = coverage.iter().find(|coverage| coverage.space == *space);
-        of.map_or(0, |coverage| coverage.ready + coverage.stale)
-    };
+fn order(preferred: &Space, others: &[Space], sizes: &[SpaceSize]) -> Vec<Space> {
+    let held = |space: &Space| sizes.iter().find(|size| size.space == *space).map_or(0, |size| size.vectors);
     let all: Vec<&Space> = std::iter::once(preferred).chain(others).collect();
     let most = all.iter().map(|space| held(space)).max().unwrap_or(0);
     // Never none: the one that holds most is its own first.
     let first = all.iter().position(|space| held(space) as f64 * MARGIN >= most as f64).unwrap_or(0);
     // One that was dropped meanwhile is nobody's stand-in; a wanted one may be filled at this moment.
-    let stands_in =
-        |space: &Space| held(space) > 0 || coverage.iter().any(|coverage| coverage.space == *space && coverage.wanted);
+    let stands_in = |space: &Space| held(space) > 0 || sizes.iter().any(|size| size.space == *space && size.wanted);
     let rest = all.iter().enumerate().filter(|(index, space)| *index != first && stands_in(space));
     std::iter::once(all[first]).chain(rest.map(|(_, space)| *space)).cloned().collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use soniquebay_domain::{Space, SpaceCoverage};
+    use soniquebay_domain::{Space, SpaceSize};
 
     use super::order;
 
@@ -92,14 +88,10 @@ mod tests {
     }
 
     fn ordered(held: &[(&str, u64)]) -> Vec<String> {
-        let coverage = |(name, ready): &(&str, u64)| SpaceCoverage {
-            space: space(name),
-            wanted: *name != "old",
-            ready: *ready,
-            stale: 0,
-        };
-        let coverage: Vec<_> = held.iter().map(coverage).collect();
-        let spaces = order(&space("new"), &[space("second"), space("old")], &coverage);
+        let size =
+            |(name, vectors): &(&str, u64)| SpaceSize { space: space(name), wanted: *name != "old", vectors: *vectors };
+        let sizes: Vec<_> = held.iter().map(size).collect();
+        let spaces = order(&space("new"), &[space("second"), space("old")], &sizes);
         spaces.iter().map(|space| space.model().to_owned()).collect()
     }
 

@@ -10,7 +10,7 @@ mod digest;
 
 use async_trait::async_trait;
 use soniquebay_domain::{
-    Database, JobState, JobSummary, Progress, Space, StoreError, StoredKey, StoredVector, Track, TrackId,
+    Database, JobState, JobSummary, Progress, Space, SpaceSize, StoreError, StoredKey, StoredVector, Track, TrackId,
 };
 
 use digest::{bits, same};
@@ -125,9 +125,9 @@ pub async fn transfer(
     to.pause_analysis(from.analysis_paused().await?).await?;
     copy_tracks(from, to, &mut steps).await?;
     let spaces = from.spaces().await?;
-    for coverage in &spaces {
-        steps.begin("vectors", coverage.ready + coverage.stale);
-        copy_vectors(from, to, &coverage.space, &mut steps).await?;
+    for SpaceSize { space, vectors, .. } in &spaces {
+        steps.begin("vectors", *vectors);
+        copy_vectors(from, to, space, &mut steps).await?;
     }
     copy_jobs(from, to).await?;
     to.restore_keys(from.keys().await?).await?;
@@ -136,9 +136,8 @@ pub async fn transfer(
     let (source, copied) = (digest::tracks(from, &mut steps).await?, digest::tracks(to, &mut steps).await?);
     let tracks = same("tracks", &source, &copied)?;
     let mut vectors = Vec::new();
-    for coverage in spaces {
-        steps.begin("comparing vectors", (coverage.ready + coverage.stale) * 2);
-        let space = coverage.space;
+    for SpaceSize { space, vectors: held, .. } in spaces {
+        steps.begin("comparing vectors", held * 2);
         let source = digest::vectors(from, &space, &mut steps).await?;
         let copied = digest::vectors(to, &space, &mut steps).await?;
         vectors.push((space, same("vectors", &source, &copied)?));
@@ -182,8 +181,8 @@ async fn remove_strangers(from: &dyn Portable, to: &dyn Portable) -> Result<(), 
             to.remove(strange, None).await?;
         }
     }
-    for coverage in to.spaces().await? {
-        let (space, mut after) = (&coverage.space, 0);
+    for SpaceSize { space, .. } in &to.spaces().await? {
+        let mut after = 0;
         loop {
             let there = to.vector_fingerprints(space, after, BATCH).await?;
             let Some(last) = there.last() else { break };

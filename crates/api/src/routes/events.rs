@@ -8,7 +8,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::sse::{self, KeepAlive, Sse};
 use futures_util::{Stream, StreamExt, stream};
-use soniquebay_domain::{Catalog, Event, Heard, JobQueue, Progress, Space, Vectors};
+use soniquebay_domain::{Catalog, Event, Heard, JobQueue, Progress, Space, VectorStore};
 use soniquebay_wire::ProgressView;
 use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
@@ -77,12 +77,12 @@ pub(crate) async fn watch_events(
 }
 
 /// How many of the tracks have their vector in the space that is to serve.
-pub fn coverage(catalog: Arc<dyn Catalog>, vectors: Arc<dyn Vectors>, wanted: Space) -> Standing {
+pub fn coverage(catalog: Arc<dyn Catalog>, vectors: Arc<dyn VectorStore>, wanted: Space) -> Standing {
     Arc::new(move || {
         let (catalog, vectors, wanted) = (Arc::clone(&catalog), Arc::clone(&vectors), wanted.clone());
         Box::pin(async move {
             let total = catalog.counts().await?.tracks;
-            let spaces = vectors.spaces().await?;
+            let spaces = vectors.coverage().await?;
             let done = spaces.iter().find(|coverage| coverage.space == wanted).map_or(0, |coverage| coverage.ready);
             Ok(Progress { step: "vectorization".into(), done, total, per_second: 0.0 })
         })

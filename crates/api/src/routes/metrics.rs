@@ -28,7 +28,7 @@ pub(crate) fn of_work() -> OpenApiRouter<Operations> {
 )]
 pub(crate) async fn get_metrics(State(services): State<Services>) -> Result<impl IntoResponse, ApiError> {
     let counts = services.catalog.counts().await?;
-    let spaces = services.vectors.spaces().await?;
+    let spaces = services.vectors.coverage().await?;
     let mut page = Page::default();
 
     page.family("soniquebay_tracks", "gauge", "Tracks in the library.");

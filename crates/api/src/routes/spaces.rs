@@ -75,7 +75,7 @@ impl SpaceView {
 pub(crate) async fn list_spaces(State(services): State<Services>) -> Result<Json<SpacesView>, ApiError> {
     let serving = services.recommender.serving.space().await?;
     let tracks = services.catalog.counts().await?.tracks;
-    let spaces = services.vectors.spaces().await?;
+    let spaces = services.vectors.coverage().await?;
     let spaces = spaces.iter().map(|coverage| SpaceView::new(coverage, &serving, tracks)).collect();
     Ok(Json(SpacesView { serving: serving.to_string(), tracks, spaces }))
 }

@@ -44,7 +44,7 @@ pub(crate) struct StatsView {
 pub(crate) async fn get_stats(State(services): State<Services>) -> Result<Json<StatsView>, ApiError> {
     let counts = services.catalog.counts().await?;
     let serving = services.recommender.serving.space().await?;
-    let vectors = services.vectors.spaces().await?;
+    let vectors = services.vectors.coverage().await?;
     let vectors = vectors.iter().map(|coverage| SpaceView::new(coverage, &serving, counts.tracks)).collect();
     let QueueCounts { embedding, analysis } = services.operations.queue.counts_by_work().await?;
     Ok(Json(StatsView {

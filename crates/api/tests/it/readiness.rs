@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use serde_json::json;
 use soniquebay_api::{combined_router, index_check};
 use soniquebay_domain::{
-    Facts, Filter, Fingerprint, Space, SpaceCoverage, StoreError, StoredVector, TrackId, TrackState, Vector,
+    Facts, Filter, Fingerprint, Space, SpaceCoverage, SpaceSize, StoreError, StoredVector, TrackId, TrackState, Vector,
     VectorChanges, VectorStore, VectorWrite, Vectors,
 };
 use soniquebay_search::{MemoryIndex, Recommender, Serving};
@@ -32,7 +32,7 @@ impl Vectors for HeldBack {
         Ok(Vec::new())
     }
 
-    async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError> {
+    async fn spaces(&self) -> Result<Vec<SpaceSize>, StoreError> {
         Ok(Vec::new())
     }
 
@@ -48,6 +48,10 @@ impl Vectors for HeldBack {
 #[async_trait]
 impl VectorStore for HeldBack {
     async fn vector_page(&self, _: &Space, _: i64, _: usize, _: usize) -> Result<Vec<StoredVector>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn coverage(&self) -> Result<Vec<SpaceCoverage>, StoreError> {
         Ok(Vec::new())
     }
 

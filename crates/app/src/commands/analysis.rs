@@ -28,7 +28,7 @@ pub(crate) async fn run(cli: &Cli, command: &AnalysisCommand) -> anyhow::Result<
         AnalysisCommand::Status { json } => {
             let paused = library.store.analysis_paused().await?;
             let counts = library.work.queue.counts_by_work().await?.analysis;
-            let spaces = library.store.spaces().await?;
+            let spaces = library.store.coverage().await?;
             let heard = spaces.iter().find(|coverage| coverage.space == *library.sound()).map_or(0, |of| of.ready);
             if *json {
                 return output::json(&StatusJson { paused, jobs: counts.into(), heard });

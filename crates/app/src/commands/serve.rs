@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use soniquebay_api::Services;
-use soniquebay_domain::{EmbedError, Space};
+use soniquebay_domain::{EmbedError, Space, SpaceSize};
 use soniquebay_pipeline::{Differed, ListReconciler, Listener, WantedSpaces, reconcile_until};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -94,15 +94,10 @@ fn keep_queued(library: &Library, host: &mut Host) {
 
 /// Says which space answers until the wanted one is full, and which ones could be dropped.
 async fn tell_of_other_spaces(library: &Library, serving: &Space) -> anyhow::Result<()> {
-    let wanted = library.store.wanted_spaces().await?;
-    if library.store.space_names().await?.iter().all(|space| wanted.contains(space)) {
-        return Ok(()); // A start does not count for nothing.
-    }
-    for coverage in library.store.spaces().await? {
-        let (space, vectors) = (&coverage.space, coverage.ready + coverage.stale);
-        if space == serving && space != library.preferred() && !coverage.wanted {
+    for SpaceSize { space, wanted, vectors } in &library.store.spaces().await? {
+        if space == serving && space != library.preferred() && !wanted {
             tracing::info!("space {space} answers until {} is as full", library.preferred());
-        } else if !coverage.wanted && space.model() != "external" {
+        } else if !wanted && space.model() != "external" {
             tracing::info!(
                 "space {space} is not used any more: `soniquebay spaces drop {space}` frees {vectors} vectors"
             );

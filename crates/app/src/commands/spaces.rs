@@ -32,7 +32,7 @@ struct Listed {
 async fn list(library: &Library, json: bool) -> anyhow::Result<()> {
     let serving = library.recommender_on_disk().await?.serving.space().await?;
     let tracks = library.store.counts().await?.tracks;
-    let spaces = library.store.spaces().await?.into_iter().map(|coverage| Listed {
+    let spaces = library.store.coverage().await?.into_iter().map(|coverage| Listed {
         serving: coverage.space == serving,
         wanted: coverage.wanted,
         ready: coverage.ready,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use soniquebay_broker::celery::{CeleryConfig, CeleryQueue, CelerySettlement};
 use soniquebay_domain::{
-    Clock, Fingerprint, JobKind, JobQueue, Lease, NewJob, Priority, Space, SpaceCoverage, StoreError, StoredVector,
+    Clock, Fingerprint, JobKind, JobQueue, Lease, NewJob, Priority, Space, SpaceSize, StoreError, StoredVector,
     SystemClock, Timestamp, TrackFields, TrackId, Vector, VectorWrite, Vectors,
 };
 use soniquebay_testkit::redis::RedisServer;
@@ -78,7 +78,7 @@ impl Vectors for Shelf {
         Ok(Vec::new())
     }
 
-    async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError> {
+    async fn spaces(&self) -> Result<Vec<SpaceSize>, StoreError> {
         Ok(Vec::new())
     }
 

@@ -21,6 +21,6 @@ pub use jobs::{Backlog, JobCounts, JobQueue, QueueCounts, Reconcile, SettledJob,
 pub use keys::Keys;
 pub use making::{Analyses, Made, MakeError, Maker, Subject};
 pub use vectors::{
-    Hit, SpaceCoverage, StoredVector, TrackState, VectorChange, VectorChanges, VectorIndex, VectorStore, VectorWrite,
-    Vectors,
+    Hit, SpaceCoverage, SpaceSize, StoredVector, TrackState, VectorChange, VectorChanges, VectorIndex, VectorStore,
+    VectorWrite, Vectors,
 };

@@ -135,6 +135,17 @@ impl Deref for VectorChanges {
     }
 }
 
+/// A space, and how much lies in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpaceSize {
+    /// Which space.
+    pub space: Space,
+    /// Whether jobs fill it.
+    pub wanted: bool,
+    /// Vectors in it, whatever they were made from.
+    pub vectors: u64,
+}
+
 /// How full a space is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpaceCoverage {
@@ -169,12 +180,12 @@ pub trait Vectors: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Fingerprint>, StoreError>;
 
-    /// All spaces that hold vectors or are wanted, counted: a second for a million vectors.
-    async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError>;
+    /// All spaces that hold vectors or are wanted.
+    async fn spaces(&self) -> Result<Vec<SpaceSize>, StoreError>;
 
     /// Which ones those are, without counting.
     async fn space_names(&self) -> Result<Vec<Space>, StoreError> {
-        Ok(self.spaces().await?.into_iter().map(|coverage| coverage.space).collect())
+        Ok(self.spaces().await?.into_iter().map(|size| size.space).collect())
     }
 
     /// Forgets copies of tracks that are gone from their library, with their vectors in all spaces; how many there were. In
@@ -193,6 +204,9 @@ pub trait VectorStore: Vectors {
         skip: usize,
         limit: usize,
     ) -> Result<Vec<StoredVector>, StoreError>;
+
+    /// How much of each space is up to date: every vector is compared with its track, a second for a million.
+    async fn coverage(&self) -> Result<Vec<SpaceCoverage>, StoreError>;
 
     /// Removes a track's vector; whether there was one. A space that jobs fill here is filled again.
     async fn remove_vector(&self, space: &Space, id: TrackId) -> Result<bool, StoreError>;

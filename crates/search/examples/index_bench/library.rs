@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use soniquebay_domain::{
-    Facts, Fingerprint, Space, SpaceCoverage, StoreError, StoredVector, TrackId, TrackState, VectorChanges,
+    Facts, Fingerprint, Space, SpaceCoverage, SpaceSize, StoreError, StoredVector, TrackId, TrackState, VectorChanges,
     VectorStore, VectorWrite, Vectors,
 };
 
@@ -123,7 +123,7 @@ impl Vectors for Log {
         Ok(Vec::new())
     }
 
-    async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError> {
+    async fn spaces(&self) -> Result<Vec<SpaceSize>, StoreError> {
         Ok(Vec::new())
     }
 
@@ -139,6 +139,10 @@ impl Vectors for Log {
 #[async_trait]
 impl VectorStore for Log {
     async fn vector_page(&self, _: &Space, _: i64, _: usize, _: usize) -> Result<Vec<StoredVector>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn coverage(&self) -> Result<Vec<SpaceCoverage>, StoreError> {
         Ok(Vec::new())
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use soniquebay_domain::{Progress, SpaceCoverage, StoreError, StoredVector, TrackId};
+use soniquebay_domain::{Progress, SpaceSize, StoreError, StoredVector, TrackId};
 
 use super::{Fault, Found, Maintained, Page, page};
 
@@ -12,20 +12,20 @@ pub(super) async fn check(
     told: &(dyn Fn(Progress) + Sync),
 ) -> Result<Vec<Fault>, StoreError> {
     let mut faults = Vec::new();
-    for coverage in store.spaces().await? {
-        faults.extend(check_space(store, &coverage, repair, told).await?);
+    for size in store.spaces().await? {
+        faults.extend(check_space(store, &size, repair, told).await?);
     }
     Ok(faults)
 }
 
 async fn check_space(
     store: &dyn Maintained,
-    SpaceCoverage { space, ready, stale, .. }: &SpaceCoverage,
+    SpaceSize { space, vectors: total, .. }: &SpaceSize,
     repair: bool,
     told: &(dyn Fn(Progress) + Sync),
 ) -> Result<Vec<Fault>, StoreError> {
     let (mut broken, mut behind) = (Found::default(), Found::default());
-    let (mut after, mut done, total) = (0, 0, ready + stale);
+    let (mut after, mut done, total) = (0, 0, *total);
     loop {
         let vectors = match page(after, |after, limit| store.vector_page(space, after, 0, limit)).await? {
             Page::Rows(vectors) => vectors,

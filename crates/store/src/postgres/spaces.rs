@@ -1,5 +1,6 @@
 use deadpool_postgres::{GenericClient, Transaction};
-use soniquebay_domain::{Space, StoreError};
+use soniquebay_domain::{Space, SpaceSize, StoreError};
+use tokio_postgres::Row;
 
 use super::connection::{execute, first, rows};
 use super::error::SqlError;
@@ -28,6 +29,17 @@ pub(super) async fn wanted(client: &impl GenericClient) -> Result<Vec<Space>, Sq
 pub(super) async fn all(client: &impl GenericClient) -> Result<Vec<(Space, bool)>, SqlError> {
     let all = rows(client, "SELECT name, wanted FROM spaces ORDER BY wanted DESC, name", &[]).await?;
     all.iter().map(|row| Ok((parse(row.try_get(0)?)?, row.try_get(1)?))).collect()
+}
+
+/// All known spaces, with how many vectors each holds.
+pub(super) async fn sizes(client: &impl GenericClient) -> Result<Vec<SpaceSize>, SqlError> {
+    let sql = "SELECT name, wanted, (SELECT count(*) FROM track_vectors WHERE space = name) \
+               FROM spaces ORDER BY wanted DESC, name";
+    let read = |row: &Row| {
+        let vectors: i64 = row.try_get(2)?;
+        Ok(SpaceSize { space: parse(row.try_get(0)?)?, wanted: row.try_get(1)?, vectors: vectors.unsigned_abs() })
+    };
+    rows(client, sql, &[]).await?.iter().map(read).collect()
 }
 
 /// A space's own number, which names its index.

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use deadpool_postgres::{GenericClient, Transaction};
 use futures_util::future::try_join_all;
 use soniquebay_domain::{
-    ContentHash, Fingerprint, Priority, Space, SpaceCoverage, StoreError, StoredVector, Timestamp, TrackId, TrackState,
-    VectorChanges, VectorStore, VectorWrite, Vectors,
+    ContentHash, Fingerprint, Priority, Space, SpaceCoverage, SpaceSize, StoreError, StoredVector, Timestamp, TrackId,
+    TrackState, VectorChanges, VectorStore, VectorWrite, Vectors,
 };
 use tokio_postgres::Row;
 
@@ -96,18 +96,8 @@ impl Vectors for PostgresStore {
         Ok(all.into_iter().map(|(space, _)| space).collect())
     }
 
-    /// Counting reads every vector's row: done again only where something was written since.
-    async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError> {
-        let seen = read!(self.server, |client| snapshot(client))?;
-        if let Some((_, known)) = self.counted().as_ref().filter(|(of, _)| *of == seen) {
-            return Ok(known.clone());
-        }
-        let coverage = read!(self.server, |client| coverage(client))?;
-        // Nothing was written while it was counted, so that all of it is of one moment.
-        if read!(self.server, |client| snapshot(client))? == seen {
-            *self.counted() = Some((seen, coverage.clone()));
-        }
-        Ok(coverage)
+    async fn spaces(&self) -> Result<Vec<SpaceSize>, StoreError> {
+        read!(self.server, |client| spaces::sizes(client))
     }
 
     async fn forget(&self, ids: Vec<TrackId>) -> Result<usize, StoreError> {
@@ -134,6 +124,20 @@ impl VectorStore for PostgresStore {
             let found = rows(client, sql, &[&space.to_string(), &after, &(limit as i64), &(skip as i64)]).await?;
             found.iter().map(|row| stored(row, space)).collect()
         })
+    }
+
+    /// Done again only where something was written since.
+    async fn coverage(&self) -> Result<Vec<SpaceCoverage>, StoreError> {
+        let seen = read!(self.server, |client| snapshot(client))?;
+        if let Some((_, known)) = self.counted().as_ref().filter(|(of, _)| *of == seen) {
+            return Ok(known.clone());
+        }
+        let coverage = read!(self.server, |client| coverage(client))?;
+        // Nothing was written while it was counted, so that all of it is of one moment.
+        if read!(self.server, |client| snapshot(client))? == seen {
+            *self.counted() = Some((seen, coverage.clone()));
+        }
+        Ok(coverage)
     }
 
     async fn remove_vector(&self, space: &Space, id: TrackId) -> Result<bool, StoreError> {

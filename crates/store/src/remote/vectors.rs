@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use soniquebay_domain::{Fingerprint, Space, SpaceCoverage, StoreError, StoredVector, TrackId, VectorWrite, Vectors};
+use soniquebay_domain::{Fingerprint, Space, SpaceSize, StoreError, StoredVector, TrackId, VectorWrite, Vectors};
 use soniquebay_http::{Answer, ApiKey, BaseUrl, Bytes, Method, StatusCode};
 use soniquebay_wire::{VectorAnswer, VectorOutput};
 
@@ -193,13 +193,13 @@ impl Vectors for RemoteVectors {
     }
 
     /// None of a recommender that knows no spaces.
-    async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError> {
+    async fn spaces(&self) -> Result<Vec<SpaceSize>, StoreError> {
         #[derive(Deserialize)]
         struct Spaces {
-            spaces: Vec<Coverage>,
+            spaces: Vec<Size>,
         }
         #[derive(Deserialize)]
-        struct Coverage {
+        struct Size {
             space: String,
             wanted: bool,
             ready: u64,
@@ -213,11 +213,11 @@ impl Vectors for RemoteVectors {
             _ => {}
         }
         let Spaces { spaces } = self.service.read(path, &answer)?;
-        let coverage = spaces.into_iter().map(|Coverage { space, wanted, ready, stale }| {
+        let sizes = spaces.into_iter().map(|Size { space, wanted, ready, stale }| {
             let space = Space::parse(&space).map_err(|error| self.service.fault(&error.to_string()))?;
-            Ok(SpaceCoverage { space, wanted, ready, stale })
+            Ok(SpaceSize { space, wanted, vectors: ready.saturating_add(stale) })
         });
-        coverage.collect()
+        sizes.collect()
     }
 
     async fn forget(&self, ids: Vec<TrackId>) -> Result<usize, StoreError> {

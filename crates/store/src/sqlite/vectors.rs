@@ -3,8 +3,8 @@ use std::sync::{Arc, PoisonError};
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use soniquebay_domain::{
-    ContentHash, Fingerprint, MetadataHash, Priority, Space, SpaceCoverage, StoreError, StoredVector, Timestamp,
-    TrackId, TrackState, VectorChanges, VectorStore, VectorWrite, Vectors,
+    ContentHash, Fingerprint, MetadataHash, Priority, Space, SpaceCoverage, SpaceSize, StoreError, StoredVector,
+    Timestamp, TrackId, TrackState, VectorChanges, VectorStore, VectorWrite, Vectors,
 };
 
 use super::catalog::{collect, id_array};
@@ -52,24 +52,8 @@ impl Vectors for SqliteStore {
         Ok(all.into_iter().map(|(space, _)| space).collect())
     }
 
-    /// Counting reads every vector's row: done again only where something was written since.
-    async fn spaces(&self) -> Result<Vec<SpaceCoverage>, StoreError> {
-        let counted = Arc::clone(&self.counted);
-        self.watcher
-            .read(move |conn| {
-                // Opens the snapshot that both are read from.
-                conn.query_row("SELECT count(*) FROM spaces", [], |_| Ok(()))?;
-                // Changes with each write of any other connection, and this one writes nothing.
-                let version: i64 = conn.pragma_query_value(None, "data_version", |row| row.get(0))?;
-                let mut counted = counted.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some((_, known)) = counted.as_ref().filter(|(of, _)| *of == version) {
-                    return Ok(known.clone());
-                }
-                let coverage = coverage(conn)?;
-                *counted = Some((version, coverage.clone()));
-                Ok(coverage)
-            })
-            .await
+    async fn spaces(&self) -> Result<Vec<SpaceSize>, StoreError> {
+        self.readers.read(spaces::sizes).await
     }
 
     async fn vector_fingerprints(
@@ -118,6 +102,26 @@ impl VectorStore for SqliteStore {
                 )?;
                 let mut rows = statement.query(params![space.to_string(), after, limit, skip])?;
                 collect(&mut rows, |row| stored(row, &space))
+            })
+            .await
+    }
+
+    /// Done again only where something was written since.
+    async fn coverage(&self) -> Result<Vec<SpaceCoverage>, StoreError> {
+        let counted = Arc::clone(&self.counted);
+        self.watcher
+            .read(move |conn| {
+                // Opens the snapshot that both are read from.
+                conn.query_row("SELECT count(*) FROM spaces", [], |_| Ok(()))?;
+                // Changes with each write of any other connection, and this one writes nothing.
+                let version: i64 = conn.pragma_query_value(None, "data_version", |row| row.get(0))?;
+                let mut counted = counted.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some((_, known)) = counted.as_ref().filter(|(of, _)| *of == version) {
+                    return Ok(known.clone());
+                }
+                let coverage = coverage(conn)?;
+                *counted = Some((version, coverage.clone()));
+                Ok(coverage)
             })
             .await
     }

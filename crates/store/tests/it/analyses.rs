@@ -103,7 +103,7 @@ async fn a_file_is_heard_when_it_is_new_or_changed_and_not_when_it_moves_or_its_
     fixture.write(change(id, TrackPatch { file_size: Change::Set(101), ..TrackPatch::default() })).await;
     assert_eq!(waiting(&fixture, &sound()).await, 1, "the file changed");
     assert_eq!(fixture.store.states(&sound(), vec![id]).await.unwrap(), [(id, TrackState::Stale)]);
-    let coverage = fixture.store.spaces().await.unwrap();
+    let coverage = fixture.store.coverage().await.unwrap();
     let of_sound = coverage.iter().find(|coverage| coverage.space == sound()).unwrap();
     assert_eq!((of_sound.ready, of_sound.stale), (0, 1));
     let counts = fixture.store.counts_by_work().await.unwrap();

@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use soniquebay_domain::{Change, Filter, Space, StoreError, TrackFields, TrackId, TrackPatch, TrackState, VectorWrite};
+use soniquebay_domain::{
+    Change, Filter, Space, SpaceSize, StoreError, TrackFields, TrackId, TrackPatch, TrackState, VectorWrite,
+};
 use soniquebay_search::{MemoryIndex, contract};
 
 use crate::{Fixture, change, on_each_store, space, titled, vector};
@@ -124,8 +126,10 @@ async fn filter_data_follows_the_track_without_a_new_vector(fixture: Fixture) {
 async fn what_spaces_hold_is_told_as_it_is_now(fixture: Fixture) {
     let other = fixture.another().await;
     let held = async |of: &dyn soniquebay_store::check::Maintained| {
-        let all = of.spaces().await.unwrap();
+        let (all, sizes) = (of.coverage().await.unwrap(), of.spaces().await.unwrap());
         let ours = all.iter().find(|coverage| coverage.space == space()).unwrap();
+        let size = SpaceSize { space: space(), wanted: ours.wanted, vectors: ours.ready + ours.stale };
+        assert!(sizes.contains(&size), "{sizes:?}");
         (ours.ready, ours.stale)
     };
     let mut ids = Vec::new();
@@ -167,8 +171,8 @@ async fn the_serving_table_follows_the_wanted_space(fixture: Fixture) {
             assert_eq!((hits.len(), hits[0].score > 0.999), (1, true), "{searched} while {wanted} is wanted");
         }
     }
-    let coverage = fixture.store.spaces().await.unwrap();
-    assert!(coverage.iter().all(|c| c.ready == 1 && c.wanted == (c.space == other)), "{coverage:?}");
+    let sizes = fixture.store.spaces().await.unwrap();
+    assert!(sizes.iter().all(|of| of.vectors == 1 && of.wanted == (of.space == other)), "{sizes:?}");
 }
 
 async fn a_space_is_dropped_on_command_and_not_while_it_is_wanted(fixture: Fixture) {

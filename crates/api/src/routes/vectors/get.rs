@@ -37,8 +37,8 @@ async fn find(services: &Services, id: TrackId, space: Option<&Space>) -> Result
     if found.is_some() || space.is_some() {
         return Ok(found);
     }
-    for coverage in services.vectors.spaces().await? {
-        if let Some(found) = services.vectors.vectors(&coverage.space, vec![id]).await?.pop() {
+    for space in services.vectors.space_names().await? {
+        if let Some(found) = services.vectors.vectors(&space, vec![id]).await?.pop() {
             return Ok(Some(found));
         }
     }

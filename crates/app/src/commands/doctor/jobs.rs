@@ -11,6 +11,7 @@ use super::services::{BOUNDS, client};
 use super::{PATIENCE, bounded};
 use crate::cli::Cli;
 use crate::library::Library;
+use crate::vectorize;
 use crate::work::Work;
 
 /// Files that are looked for.
@@ -49,8 +50,7 @@ async fn of_library(cli: &Cli) -> (Vec<Finding>, String) {
     let mut findings = Vec::new();
     let standing = async {
         let tracks = library.store.counts().await?.tracks;
-        let spaces = library.store.spaces().await?;
-        let ready = spaces.iter().find(|c| c.space == *library.preferred()).map_or(0, |coverage| coverage.ready);
+        let ready = vectorize::ready(&library).await?;
         let counts = library.work.queue.job_counts().await?;
         let waiting = library.work.queue.jobs(None, None, 100).await?;
         let discarded = library.work.queue.jobs(Some(JobState::Discarded), None, 100).await?;

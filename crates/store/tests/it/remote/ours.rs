@@ -72,8 +72,8 @@ async fn vectors_and_what_is_told_arrive_whole() {
     assert_eq!(remote.vector_fingerprints(&space(), 298, 1).await.unwrap()[0].track_id, id(299));
     assert!(remote.vector_fingerprints(&Space::external(3).unwrap(), 0, 10).await.unwrap().is_empty());
 
-    let coverage = remote.spaces().await.unwrap();
-    assert_eq!((coverage.len(), coverage[0].ready, coverage[0].space.clone()), (1, 300, space()));
+    let sizes = remote.spaces().await.unwrap();
+    assert_eq!((sizes.len(), sizes[0].vectors, sizes[0].space.clone()), (1, 300, space()));
 
     assert_eq!(remote.forget(vec![id(1), id(2), id(999)]).await.unwrap(), 2);
     assert_eq!(store.vector_page(&space(), 0, 0, 1).await.unwrap()[0].track_id, id(3));
