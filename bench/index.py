@@ -7,8 +7,8 @@
 Builds the example `index_bench`, which makes vectors and questions from a seed; makes a venv in .cache/bench with numpy, faiss-cpu,
 apsw, sqlite-vec and psycopg; and prints a Markdown table a kind of vectors. With --model (`soniquebay model path`) a last kind is real: the
 tracks of the demo, or of a file of yours (--tracks), made vectors by the program, then as many as --vectors by putting the words of one
-track and the numbers of another together. --quick asks fewer questions and leaves out what takes minutes to build: FAISS HNSW and pgvector, whose graphs take one to
-three minutes each for 100,000 vectors, and an hour or more for a million.
+track and the numbers of another together. --quick asks fewer questions and leaves out FAISS HNSW and pgvector, whose graphs take up to a
+minute to build for 100,000 vectors, and up to a quarter of an hour for a million.
 
 All take turns, so that whatever else the machine does meets all alike: first ten questions in a row each, then one at a time.
 Recall is against FAISS flat: an answer counts as right when it scores no less than the last right one.

@@ -94,6 +94,10 @@ fn keep_queued(library: &Library, host: &mut Host) {
 
 /// Says which space answers until the wanted one is full, and which ones could be dropped.
 async fn tell_of_other_spaces(library: &Library, serving: &Space) -> anyhow::Result<()> {
+    let wanted = library.store.wanted_spaces().await?;
+    if library.store.space_names().await?.iter().all(|space| wanted.contains(space)) {
+        return Ok(()); // A start does not count for nothing.
+    }
     for SpaceSize { space, wanted, vectors } in &library.store.spaces().await? {
         if space == serving && space != library.preferred() && !wanted {
             tracing::info!("space {space} answers until {} is as full", library.preferred());
